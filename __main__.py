@@ -1,0 +1,7 @@
+"""`python -m skelstream` is the command `skelstream`."""
+
+import sys
+
+from .launch.cli import main
+
+sys.exit(main())

@@ -1,0 +1,347 @@
+"""The model bundle: one directory that is trained, shipped, compiled and loaded. On the live path: no torch in here.
+
+    config.json          what the model is, what it expects, how well it does, where it is from; the digests of the rest
+    model.safetensors    the weights, float16
+    model.onnx           the deployed graph: joints (B, 3, T, V, M) float32 metres -> frame logits (B, T, K)
+    reference.npz        a few windows and the reference's logits for them, to check a compiled engine without torch
+    engines/             compiled engines; a cache, not part of the bundle, and elsewhere if this is not writable
+
+    bundle = Bundle.load("small")           # one that is shipped, or a directory
+
+Shapes: P probe window, B batch, T frame, V joint (25), M person (2), K class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+
+FORMAT = 1
+CONFIG, WEIGHTS, GRAPH, REFERENCE = "config.json", "model.safetensors", "model.onnx", "reference.npz"
+SHIPPED = Path(__file__).parent / "bundles"
+
+# Nothing larger is read: ten times the largest model there is, and far more text or probes than anybody needs.
+_MAX_BYTES = {CONFIG: 1 << 20, WEIGHTS: 2 << 30, GRAPH: 2 << 30, REFERENCE: 64 << 20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderParameters:
+    """DSTE's hyper-parameters, field by field those of `DSTE.Config`, which cannot be imported without torch."""
+
+    hidden: int
+    layers: int
+    gap: int
+    alpha: float
+    frames: int
+    joints: int
+    people: int
+    coords: int
+    drop_path: float
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.hidden <= 8192 and self.hidden % 2 == 0, "encoder.hidden must be even, in 2..8192")
+        _check(1 <= self.layers <= 64, "encoder.layers must be in 1..64")
+        _check(1 <= self.gap <= 4096, "encoder.gap must be in 1..4096")
+        _check(0 <= self.alpha <= 1, "encoder.alpha must be in 0..1")
+        _check(1 <= self.frames <= 4096, "encoder.frames must be in 1..4096")
+        _check(self.joints == 25 and self.coords == 3, "encoder.joints must be 25 and encoder.coords 3 (ntu25)")
+        _check(1 <= self.people <= 8, "encoder.people must be in 1..8")
+        _check(0 <= self.drop_path < 1, "encoder.drop_path must be in 0..1, below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeParameters:
+    """How scores become events: `delay` and `min_frames` in frames, `enter` and `leave` in probability."""
+
+    delay: int = 8
+    enter: float = 0.5
+    leave: float = 0.3
+    min_frames: int = 6
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.delay <= 4096, "decode.delay must be in 0..4096 frames")
+        _check(0 < self.leave <= self.enter < 1, "decode thresholds must satisfy 0 < leave <= enter < 1")
+        _check(1 <= self.min_frames <= 4096, "decode.min_frames must be in 1..4096")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleConfig:
+    """What `config.json` says. `metrics` and `provenance` are free: figures, data sets, licences, seeds."""
+
+    encoder: EncoderParameters
+    classes: tuple[str, ...]
+    task: Literal["detect"] = "detect"
+    layout: Literal["ntu25"] = "ntu25"
+    modality: Literal["joint", "motion", "bone"] = "joint"
+    normalisation: Literal["torso"] = "torso"
+    frames: int = 64
+    hz: float = 30.0
+    decode: DecodeParameters = field(default_factory=DecodeParameters)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(2 <= len(self.classes) <= 4096, "classes must hold 2 to 4096 names")
+        _check(self.classes[0] == "background", "classes must begin with 'background'")
+        _check(all(self.classes) and len(set(self.classes)) == len(self.classes), "class names must differ")
+        _check(self.frames == self.encoder.frames, "frames must equal encoder.frames")
+        _check(1 <= self.hz <= 1000, "hz must be in 1..1000")
+        _check(self.decode.delay < self.frames, "decode.delay must be shorter than the window")
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Exactly these fields with exactly these types; ValueError names the one that is wrong."""
+        return _strict(cls, data, "config")
+
+    @property
+    def window_shape(self) -> tuple[int, int, int, int]:
+        """(C, T, V, M) of one window."""
+        return (self.encoder.coords, self.frames, self.encoder.joints, self.encoder.people)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Probe windows (P, 3, T, V, M) and the reference's logits (P, T, K) for them, float32."""
+
+    joints: F32
+    logits: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle on disk whose every file has been found as its config says."""
+
+    directory: Path
+    config: BundleConfig
+    digest: str  # of config.json, which holds the digests of the others: the identity of the model
+
+    @classmethod
+    def load(cls, path_or_name: str | Path) -> Self:
+        """A shipped bundle by its name, or one by its directory (a bare name is always a shipped one: write ./name).
+
+        Raises ValueError if there is no such model, or if a file is missing, cut short, changed or nonsensical.
+        """
+        directory = _resolve(path_or_name)
+        raw = _read(directory, CONFIG)
+        try:
+            data = json.loads(raw, parse_constant=_no_constant)
+            _check(isinstance(data, dict), "it must be an object")
+            files, version = data.pop("files", None), data.pop("format", None)
+            _check(version == FORMAT, f"its format is {version!r}, this program reads {FORMAT}")
+            config = BundleConfig.from_dict(data)
+            listed = _listed(files)
+        except (ValueError, RecursionError) as error:
+            raise _corrupt(directory, f"{CONFIG}: {error}") from error
+        for name, (sha256, size) in listed.items():
+            _verify(directory, name, sha256, size)
+        return cls(directory=directory, config=config, digest=hashlib.sha256(raw).hexdigest())
+
+    @classmethod
+    def save(cls, directory: Path, config: BundleConfig, *, weights: bytes, graph: bytes, reference: Reference) -> Self:
+        """Write the bundle whole or not at all, in place of an older bundle there, and load it.
+
+        Raises ValueError if `directory` exists and is anything but a bundle.
+        """
+        if directory.exists() and not (directory / CONFIG).is_file():
+            raise ValueError(f"{directory} exists and is no model bundle; name another directory")
+        packed = io.BytesIO()
+        np.savez(packed, joints=reference.joints, logits=reference.logits)
+        contents = {WEIGHTS: weights, GRAPH: graph, REFERENCE: packed.getvalue()}
+        files = {n: {"sha256": hashlib.sha256(c).hexdigest(), "bytes": len(c)} for n, c in contents.items()}
+        text = json.dumps({"format": FORMAT, **asdict(config), "files": files}, indent=2, allow_nan=False)
+
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir()
+            for name, content in (*contents.items(), (CONFIG, f"{text}\n".encode())):
+                with (new / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            cls.load(new).reference()  # what would not load again does not replace what does
+            old = Path(scratch) / "old"
+            if directory.exists():
+                directory.rename(old)
+            try:
+                new.rename(directory)
+            except OSError:
+                if old.exists():
+                    old.rename(directory)
+                raise
+        return cls.load(directory)
+
+    @property
+    def name(self) -> str:
+        return self.directory.name
+
+    @property
+    def graph(self) -> Path:
+        return self.directory / GRAPH
+
+    @property
+    def weights(self) -> Path:
+        return self.directory / WEIGHTS
+
+    def reference(self) -> Reference:
+        """The probes and their logits. Raises ValueError if they are not what the config lets expect."""
+        content = _read(self.directory, REFERENCE)
+        t, k = self.config.frames, len(self.config.classes)
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                joints = _read_array(archive, "joints.npy", self.config.window_shape)
+                logits = _read_array(archive, "logits.npy", (t, k))
+            _check(0 < len(joints) == len(logits), "as many probes as logits are needed, at least one")
+        except (ValueError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+            raise _corrupt(self.directory, f"{REFERENCE}: {error}") from error
+        return Reference(joints=joints, logits=logits)
+
+    def engine_cache(self) -> Path:
+        """Where compiled engines are kept: `engines/` in the bundle, or a folder of the user's if that is read-only."""
+        inside = self.directory / "engines"
+        if os.access(inside if inside.exists() else self.directory, os.W_OK):
+            return inside
+        if root := os.environ.get("SKELSTREAM_CACHE"):
+            return Path(root) / "engines" / self.digest[:16]
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / "skelstream" / "engines" / self.digest[:16]
+
+
+def available_bundles() -> tuple[str, ...]:
+    """The names of the bundles that are shipped, in alphabetical order."""
+    return tuple(sorted(config.parent.name for config in SHIPPED.glob(f"*/{CONFIG}")))
+
+
+def _resolve(path_or_name: str | Path) -> Path:
+    if isinstance(path_or_name, str) and path_or_name in available_bundles():
+        return SHIPPED / path_or_name
+    directory = Path(path_or_name)
+    if directory.is_dir():
+        return directory
+    names = ", ".join(available_bundles()) or "none"
+    raise ValueError(f"no model {str(path_or_name)!r}; give a bundle's directory or one that is shipped: {names}")
+
+
+def _corrupt(directory: Path, what: str) -> ValueError:
+    mend = "install or copy it again" if directory.parent == SHIPPED else "copy it again, or export it anew"
+    return ValueError(f"corrupt bundle {directory}: {what}; {mend}")
+
+
+def _read(directory: Path, name: str) -> bytes:
+    """The whole of a small file, its size checked first."""
+    path = directory / name
+    try:
+        if path.stat().st_size > _MAX_BYTES[name]:
+            raise _corrupt(directory, f"{name} is larger than {_MAX_BYTES[name]} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise _corrupt(directory, f"{name}: {error.strerror or error}") from error
+
+
+def _verify(directory: Path, name: str, sha256: str, size: int) -> None:
+    path = directory / name
+    try:
+        actual = path.stat().st_size
+        if actual != size:
+            raise _corrupt(directory, f"{name} has {actual} bytes, not {size}")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _corrupt(directory, f"{name}: {error.strerror or error}") from error
+    if digest != sha256:
+        raise _corrupt(directory, f"{name} has been changed (its digest is another)")
+
+
+def _listed(files: object) -> dict[str, tuple[str, int]]:
+    """The digests and sizes of `files`. Only the three known names pass, so no name can lead out of the directory."""
+    expected = {WEIGHTS, GRAPH, REFERENCE}
+    if not isinstance(files, dict) or set(files) != expected:
+        raise ValueError(f"files must list exactly {', '.join(sorted(expected))}")
+    listed = {}
+    for name, entry in files.items():
+        known = isinstance(entry, dict) and set(entry) == {"sha256", "bytes"}
+        _check(known, f"files[{name!r}] must hold sha256 and bytes")
+        size, sha256 = entry["bytes"], entry["sha256"]
+        _check(
+            type(size) is int and 0 < size <= _MAX_BYTES[name],
+            f"files[{name!r}].bytes must be in 1..{_MAX_BYTES[name]}",
+        )
+        _check(isinstance(sha256, str) and len(sha256) == 64, f"files[{name!r}].sha256 must be 64 hexadecimal digits")
+        listed[name] = (sha256, size)
+    return listed
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> F32:
+    """One float32 array (P, *shape) of an .npz; the header is believed only as far as there are bytes for it."""
+    entry = archive.getinfo(name)
+    _check(entry.compress_type == zipfile.ZIP_STORED, f"{name} must not be compressed")
+    data = archive.read(entry)
+    stream = io.BytesIO(data)
+    _check(np.lib.format.read_magic(stream) == (1, 0), f"{name} must be .npy version 1.0")
+    actual, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    _check(dtype == np.dtype("<f4") and not fortran, f"{name} must be float32 in C order")
+    _check(actual[1:] == shape, f"{name} has shape {actual}, not (P, {', '.join(map(str, shape))})")
+    body = data[stream.tell() :]
+    _check(math.prod(actual) * 4 == len(body), f"{name} is cut short")
+    array = np.frombuffer(body, dtype=np.float32).reshape(actual)
+    _check(bool(np.isfinite(array).all()), f"{name} holds numbers that are not finite")
+    return array
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+D = TypeVar("D")
+
+
+def _strict(cls: type[D], data: object, where: str) -> D:
+    """Build a dataclass from parsed JSON: exactly its fields, exactly their types, an int where a float is asked."""
+    hints = get_type_hints(cls)
+    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object")
+    if missing := [name for name in names if name not in data]:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    if unknown := [name for name in data if name not in names]:
+        raise ValueError(f"{where} has unknown fields: {', '.join(map(str, unknown))}")
+    return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in names})
+
+
+def _value(expected: Any, value: object, where: str) -> Any:
+    origin, arguments = get_origin(expected), get_args(expected)
+    if is_dataclass(expected):
+        return _strict(expected, value, where)  # type: ignore[arg-type]
+    if origin is Literal and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is Mapping and isinstance(value, dict):
+        return value
+    if expected is float and type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    if expected in (int, str) and type(value) is expected:
+        return value
+    wanted = (
+        f"one of {', '.join(map(repr, arguments))}" if origin is Literal else getattr(expected, "__name__", expected)
+    )
+    raise ValueError(f"{where} must be {wanted}, not {value!r:.80}")

@@ -1,0 +1,41 @@
+"""Engines: the deployed model behind one protocol, one small file a backend. Nothing here imports torch by itself."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+Precision = Literal["fp32", "fp16", "bf16"]
+
+
+class Engine(Protocol):
+    """A compiled detector. One thread uses it at a time."""
+
+    @property
+    def name(self) -> str:
+        """Backend and device, for people."""
+
+    @property
+    def precision(self) -> Precision:
+        """What the arithmetic is done in."""
+
+    def infer(self, joints_BCTVM: F32) -> F32:
+        """Frame logits (B, T, K) of windows (B, 3, T, V, M) in metres, float32 in C order. Any B from 1.
+
+        Raises ValueError if shape or dtype is another.
+        """
+
+    def close(self) -> None:
+        """Give back memory and threads; the engine is not used again."""
+
+
+def check_windows(joints_BCTVM: F32, window_shape: tuple[int, int, int, int]) -> None:
+    """Raise ValueError unless the array is a batch of such windows, float32."""
+    wanted = f"float32 windows of shape (B, {', '.join(map(str, window_shape))})"
+    if joints_BCTVM.dtype != np.float32 or joints_BCTVM.ndim != 5 or joints_BCTVM.shape[1:] != window_shape:
+        raise ValueError(f"the engine takes {wanted}, not {joints_BCTVM.dtype} {joints_BCTVM.shape}")
+    if len(joints_BCTVM) == 0:
+        raise ValueError("the engine takes at least one window")

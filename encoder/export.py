@@ -1,0 +1,160 @@
+"""Export: a trained detector becomes a model bundle, with the graph that every engine is compiled from.
+
+    save_bundle(detector, Path("runs/mine/bundle"), hz=30.0)
+
+The graph takes raw joints and gives logits for any batch size; its weights are stored in half precision, each behind a
+Cast to float32, which halves the file and changes no number, since they were rounded first (`weights.py`).
+
+Shapes: B batch, P probe window, C coordinate, T frame, V joint, M person, K class.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from .bundle import F32, Bundle, BundleConfig, DecodeParameters, EncoderParameters, Reference
+from .detector import Detector
+from .layout import NTU25
+from .weights import pack, round_to_half
+
+OPSET = 20  # the first with Gelu as one operator
+INPUT, OUTPUT = "joints", "logits"
+
+
+def save_bundle(
+    detector: Detector,
+    directory: Path,
+    *,
+    hz: float = 30.0,
+    decode: DecodeParameters | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    probes_PCTVM: F32 | None = None,
+) -> Bundle:
+    """Write weights, graph, reference and config as one bundle, whole or not at all, in place of an older one there.
+
+    `hz` is the clock that the windows were trained on. `probes_PCTVM`, metres, are the windows on which every engine
+    will be compared with this detector; without them, figures drawn here.
+    Raises ValueError for weights that float16 cannot hold, or a directory that is something else.
+    """
+    config = BundleConfig(
+        encoder=EncoderParameters(**asdict(detector.config.encoder)),
+        classes=detector.config.classes,
+        modality=detector.config.modality,
+        normalisation=detector.config.normalisation,
+        frames=detector.config.encoder.frames,
+        hz=hz,
+        decode=decode or DecodeParameters(),
+        metrics=metrics or {},
+        provenance=provenance or {},
+    )
+    rounded = copy.deepcopy(detector).cpu().eval()
+    rounded.load_state_dict(round_to_half(detector.state_dict()))
+    probes = probe_windows(config) if probes_PCTVM is None else np.ascontiguousarray(probes_PCTVM, dtype=np.float32)
+    with torch.inference_mode():
+        logits = rounded(torch.from_numpy(probes)).numpy()
+    return Bundle.save(
+        directory,
+        config,
+        weights=pack(rounded.state_dict()),
+        graph=to_onnx(rounded),
+        reference=Reference(joints=probes, logits=logits),
+    )
+
+
+def to_onnx(detector: Detector) -> bytes:
+    """The detector as a checked ONNX file: `joints` (B, 3, T, 25, M) float32 -> `logits` (B, T, K) float32, any B.
+
+    Every constant that float16 holds exactly is stored so; nothing lies outside the file, and nothing in it tells of
+    the machine that wrote it.
+    """
+    c = detector.config.encoder
+    example = torch.zeros(2, c.coords, c.frames, c.joints, c.people)
+    logging.getLogger("torch.onnx._internal.exporter").setLevel(logging.ERROR)  # it misses torchvision; we do not
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            copy.deepcopy(detector).cpu().eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _forget_origin(model)
+    _halve(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def probe_windows(config: BundleConfig) -> F32:
+    """Four windows (4, 3, T, 25, M) that reach every branch of the graph: somebody moving, two people, somebody who
+    comes and goes, nobody. The same on every call."""
+    rng = np.random.default_rng(20240601)
+    c, t, v, m = config.window_shape
+    probes = np.zeros((4, c, t, v, m), np.float32)
+    for probe, slots in ((0, 1), (1, m), (2, 1)):
+        for slot in range(slots):
+            probes[probe, ..., slot] = _figure(rng, t) + np.array([0.7 * slot, 0.1, 2.5], np.float32)[:, None, None]
+    probes[2, :, : t // 3] = 0
+    return probes
+
+
+def _figure(rng: np.random.Generator, frames: int) -> F32:
+    """A body of about a person's size that sways (3, T, 25): the joints on their bones, each bone swinging smoothly."""
+    lengths = {"SpineMid": 0.3, "SpineShoulder": 0.22, "Neck": 0.08, "Head": 0.14}
+    time = np.linspace(0, 2, frames)
+    figure = np.zeros((3, frames, len(NTU25)))
+    for child, parent in NTU25.bones:
+        name = NTU25.joints[child]
+        rest = rng.normal(size=3) if name not in lengths else np.array([0.0, 1.0, 0.0])
+        swing = rng.normal(size=3)[:, None] * np.sin(2 * np.pi * (time * rng.uniform(0.3, 1.5) + rng.uniform()))
+        direction = rest[:, None] + 0.2 * swing
+        figure[:, :, child] = figure[:, :, parent] + lengths.get(name, 0.2) * direction / np.linalg.norm(
+            direction, axis=0
+        )
+    return figure.astype(np.float32)
+
+
+def _forget_origin(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes for debugging: file names, stack traces and intermediate shapes."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+
+
+def _halve(graph: onnx.GraphProto) -> None:
+    """Store every float32 constant that float16 holds exactly as float16, with a Cast in front of its readers."""
+    casts = []
+    for tensor in graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if value.dtype != np.float32 or value.ndim == 0:
+            continue
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        if not np.array_equal(half.astype(np.float32), value):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)

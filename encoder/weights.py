@@ -1,0 +1,62 @@
+"""Weights as safetensors in half precision, and the detector that a bundle holds. The train side: torch lives here.
+
+The weights are rounded to float16 once, before anything is written, so that model.safetensors and model.onnx hold the
+same numbers; all arithmetic stays float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from .bundle import Bundle
+from .detector import Detector
+from .dste import DSTE
+
+
+def pack(state: Mapping[str, Tensor]) -> bytes:
+    """A state dict as a safetensors file's bytes, float16. Raises ValueError for a weight that float16 cannot hold."""
+    content: bytes = save({name: _half(name, value).contiguous() for name, value in state.items()})
+    return content
+
+
+def unpack(content: bytes) -> dict[str, Tensor]:
+    """The state dict of `pack`, as float32. Raises ValueError if the bytes are no safetensors file."""
+    try:
+        return {name: value.float() for name, value in load(content).items()}
+    except SafetensorError as error:
+        raise ValueError(f"not a safetensors file: {error}") from error
+
+
+def round_to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights in float32, each rounded to a number that float16 holds."""
+    return {name: _half(name, value).float() for name, value in state.items()}
+
+
+def load_detector(bundle: Bundle) -> Detector:
+    """The bundle's detector on the CPU, in evaluation mode. Raises ValueError if its weights do not fit its config."""
+    config = Detector.Config(
+        encoder=DSTE.Config(**asdict(bundle.config.encoder)),
+        classes=bundle.config.classes,
+        modality=bundle.config.modality,
+        normalisation=bundle.config.normalisation,
+    )
+    detector = Detector(config)
+    try:
+        detector.load_state_dict(unpack(bundle.weights.read_bytes()))
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"corrupt bundle {bundle.directory}: its weights do not fit its config: {reason}") from error
+    return detector.eval()
+
+
+def _half(name: str, value: Tensor) -> Tensor:
+    half = value.detach().cpu().to(torch.float16)
+    if not torch.isfinite(half).all():
+        raise ValueError(f"weight {name} is not finite in float16: the training diverged")
+    return half

@@ -1,0 +1,288 @@
+"""The command line: `skelstream COMMAND`, one small function a command.
+
+Exit codes: 0 done, 1 the run failed, 2 the request was wrong (one line says what and how to mend it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from ..stream.processes import Settings
+
+PoseModel = Literal["lite", "full", "heavy"]
+EngineName = Literal["auto", "openvino", "torch"]
+Camera = Annotated[str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")]
+_ACTOR_S = 60.0
+
+
+def live(
+    camera: Camera = "",
+    *,
+    model: str = "small",
+    pose: PoseModel = "lite",
+    people: int = 1,
+    engine: EngineName = "auto",
+    detectors: int = 1,
+    threads: int = 1,
+    hop: int = 2,
+    delay: int | None = None,
+    width: int = 1280,
+    height: int = 720,
+    duration: float | None = None,
+    record: str = "",
+    json: bool = False,
+    page: bool = True,
+    terminal: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    at: str = "",
+) -> int:
+    """The whole pipeline on this machine: what people do, as it happens.
+
+    Args:
+        camera: the default is the first webcam, or the actor for 60 s where there is none.
+        model: a shipped bundle's name, or a bundle's folder.
+        pose: MediaPipe's pose model; lite is the fastest.
+        people: at most so many in the picture; each costs time.
+        detectors: detector processes that share the load.
+        threads: CPU threads of each detector.
+        hop: frames of the 30 Hz clock between two windows.
+        delay: frames that a decision waits for; the default is the model's own.
+        duration: seconds after which a live camera is left.
+        record: also write what is seen and said to this file.
+        json: one JSON object a line on stdout.
+        page: serve http://HOST:PORT.
+        terminal: show it in the terminal, for machines without a browser.
+        at: folder for the sockets, so that others can join; the default is a fresh one.
+    """
+    from .live import Live, run_live
+
+    if not camera:
+        camera, duration = _some_camera(duration)
+    settings = Settings(
+        folder=at, camera=camera, model=model, pose=pose, people=people, engine=engine, threads=threads, hop=hop,
+        delay=delay, width=width, height=height, duration_s=duration, record=record, host=host, port=port,
+    )  # fmt: skip
+    return run_live(Live(settings=settings, detectors=detectors, json=json, page=page, terminal=terminal)).code
+
+
+def _some_camera(duration: float | None) -> tuple[str, float | None]:
+    """The first webcam, or the actor for a minute."""
+    if Path("/dev/video0").exists() or sys.platform != "linux":
+        return "0", duration
+    print("no webcam here: the actor takes its place for 60 s (see --camera)", file=sys.stderr)
+    return "actor", _ACTOR_S if duration is None else duration
+
+
+def replay(
+    file: Positional[str],
+    *,
+    model: str = "small",
+    engine: EngineName = "auto",
+    threads: int = 1,
+    hop: int = 2,
+    delay: int | None = None,
+    json: bool = False,
+    page: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+) -> int:
+    """Run a recording's skeletons through window, detector and decision again."""
+    from .live import Live, run_live
+
+    settings = Settings(
+        folder="", replay=file, model=model, engine=engine, threads=threads, hop=hop, delay=delay, host=host, port=port
+    )
+    return run_live(Live(settings=settings, json=json, page=page)).code
+
+
+def meeting_place() -> str:
+    """The folder where stages that were started one by one meet."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return f"{runtime}/skelstream" if runtime else f"{tempfile.gettempdir()}/skelstream-{os.getuid()}"
+
+
+def _stage(name: str, settings: Settings) -> int:
+    """Run one stage in this process, in the folder where it meets the others."""
+    from ..stream.processes import main as run_stage
+
+    folder = Path(settings.folder or meeting_place())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return run_stage(name, replace(settings, folder=str(folder)))
+
+
+def pose(
+    camera: Camera = "0",
+    *,
+    pose: PoseModel = "lite",
+    people: int = 1,
+    hop: int = 2,
+    width: int = 1280,
+    height: int = 720,
+    duration: float | None = None,
+    at: str = "",
+) -> int:
+    """One camera up to its windows: camera, pose, track and window, for a pipeline whose detector runs already."""
+    from .single import run_pose_stages
+
+    settings = Settings(
+        folder=at or meeting_place(), camera=camera, pose=pose, people=people, hop=hop, width=width, height=height,
+        duration_s=duration,
+    )  # fmt: skip
+    return run_pose_stages(settings)
+
+
+def detect(*, model: str = "small", engine: EngineName = "auto", threads: int = 1, at: str = "") -> int:
+    """One detector, alone or one of several: it takes windows from `decode` at the same place."""
+    return _stage("detect", Settings(folder=at, model=model, engine=engine, threads=threads))
+
+
+def decode(*, model: str = "small", delay: int | None = None, lossless: bool = False, at: str = "") -> int:
+    """The meeting point: hands windows to detectors, decides, and tells everybody."""
+    return _stage("decode", Settings(folder=at, model=model, delay=delay, lossless=lossless))
+
+
+def view(*, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = "") -> int:
+    """The page (or the terminal view) of a pipeline that runs already."""
+    if not terminal:
+        return _stage("view", Settings(folder=at, model=model, host=host, port=port))
+    from .single import run_terminal_view
+
+    return run_terminal_view(Settings(folder=at or meeting_place(), model=model))
+
+
+def record(file: Positional[str], *, at: str = "") -> int:
+    """Write what a running pipeline sees and says to a file, until Ctrl-C."""
+    return _stage("record", Settings(folder=at, record=file))
+
+
+def models(*, fetch: bool = False) -> int:
+    """The bundles that are shipped, and the pose models; --fetch gets the pose model that `live` uses."""
+    from .doctor import show_models
+
+    return show_models(fetch)
+
+
+def doctor() -> int:
+    """What this machine has, what works, and what is missing."""
+    from .doctor import examine
+
+    return examine()
+
+
+def evaluate(
+    *,
+    model: str = "small",
+    stores: list[Path],
+    out: Path = Path("runs/evaluation"),
+    part: Literal["test", "val"] = "test",
+    engine: EngineName = "auto",
+) -> int:
+    """How good a bundle is on people it never saw: a table, a confusion matrix as a picture, and the gap between
+    recorded joints and joints that went through drawing and MediaPipe.
+
+    Args:
+        stores: prepared stores (`data prepare`, `data draw`).
+        out: folder for the pictures and report.json.
+    """
+    from .evaluate import evaluate_bundle
+
+    return evaluate_bundle(model, stores, out, part, engine)
+
+
+def data_prepare(dataset: Positional[str], raw: Positional[Path], store: Positional[Path]) -> int:
+    """Read a data set into a store: one memory-mapped array of frames at 30 Hz, and an index.
+
+    Args:
+        dataset: its name, or `actor` for the drawn actor's choreography.
+        raw: the folder that holds DATASET.npz.
+        store: the folder to write; it must not exist.
+    """
+    from .prepare import prepare
+
+    return prepare(dataset, raw, store)
+
+
+def data_draw(
+    source: Positional[Path],
+    out: Positional[Path],
+    *,
+    pose: PoseModel = "lite",
+    part: Literal["train", "val", "test", "all"] = "all",
+    every: int = 1,
+    stride: int = 1,
+    seed: int = 0,
+    processes: int = 2,
+) -> int:
+    """Draw a store's recordings as people and see them through MediaPipe: another store, of a camera's joints.
+
+    Args:
+        every: only each n-th recording.
+        stride: a camera of 30 / stride frames a second looks on.
+    """
+    from .prepare import draw
+
+    return draw(source, out, pose, part, every, stride, seed, processes)
+
+
+def train_detect(
+    *,
+    stores: list[Path],
+    out: Path,
+    size: Literal["small", "base"] = "small",
+    steps: int = 3000,
+    batch: int = 64,
+    lr: float = 1e-3,
+    seed: int = 0,
+) -> int:
+    """Train a detector on prepared stores and write it as a bundle, OUT/bundle. Goes on where it was stopped."""
+    from .train import train_and_bundle
+
+    return train_and_bundle(stores, out, size, steps, batch, lr, seed)
+
+
+def bench_live(*, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, seed: int = 0) -> int:
+    """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
+    from .bench import bench_live as run
+
+    return run(seconds, width, height, detectors, seed)
+
+
+_Commands = dict[str, Callable[..., int]]
+_COMMANDS: _Commands = {
+    "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
+    "models": models, "doctor": doctor, "evaluate": evaluate,
+}  # fmt: skip
+_GROUPS: dict[str, _Commands] = {
+    "data": {"prepare": data_prepare, "draw": data_draw},
+    "train": {"detect": train_detect},
+    "bench": {"live": bench_live},
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    commands, program = _COMMANDS, "skelstream"
+    if words and words[0] in _GROUPS:
+        commands, program, words = _GROUPS[words[0]], f"skelstream {words[0]}", words[1:]
+    groups = "" if program != "skelstream" else "; and: " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
+    try:
+        code: int = tyro.extras.subcommand_cli_from_dict(
+            commands, prog=program, args=words, description=f"What people do, from their skeletons, live{groups}."
+        )
+        return code
+    except ValueError as error:
+        print(f"skelstream: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

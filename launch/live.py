@@ -1,0 +1,217 @@
+"""`skelstream live`: the whole pipeline on this machine, and what it says while it runs.
+
+Events go to stdout as they happen; progress, errors and the closing summary to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from ..encoder.bundle import Bundle
+from ..stream.camera import Source, open_source
+from ..stream.pose_model import ensure_pose_model
+from ..stream.processes import SHOWN, Settings
+from ..stream.record import read_recording
+from ..stream.wire import AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
+from .summary import Summary, Truth
+from .supervisor import StageFailed, Supervisor
+
+_START_S = 120.0  # for a machine that reads MediaPipe from a slow disk for the first time
+_DRAIN_S = 0.8  # after Ctrl-C: what is in the pipeline may still arrive
+_HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What to run and how to show it."""
+
+    settings: Settings
+    detectors: int = 1
+    json: bool = False
+    page: bool = True
+    terminal: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its summary, and the exit code."""
+
+    summary: Summary
+    code: int
+
+
+def run_live(live: Live) -> Outcome:
+    """Run until the source ends, or Ctrl-C.
+
+    Raises ValueError, before anything is started, if the request cannot be met.
+    """
+    settings, truth, classes = _checked(live)
+    console = Console(stderr=True, highlight=False)
+    summary = Summary(classes=classes, hop=settings.hop, live=not settings.lossless)
+    source = "replay" if settings.replay else "camera"
+    stages = ["window"] if settings.replay else ["pose", "track", "window"]
+    stages += [f"detect{i}" for i in range(live.detectors)]
+    stages += ["view"] if live.page else []
+    stages += ["record"] if settings.record else []
+    with interruption() as interrupted, Supervisor(settings) as supervisor:
+        place = supervisor.settings.place
+        with Subscriber(place.link("bus-out"), _HEARD) as bus:
+            try:
+                for name in ["decode", *stages]:
+                    supervisor.start(name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+                if not _wait_until_ready(supervisor, bus, 1 + len(stages), interrupted):
+                    return Outcome(summary, 130)
+                if live.page:
+                    console.print(f"[bold]http://{settings.host}:{settings.port}[/bold] shows what is seen; Ctrl-C ends")
+                supervisor.start(source)
+                with _terminal(live, place.link("bus-out"), classes, console):
+                    _listen(live, supervisor, bus, summary, source, interrupted)
+            except StageFailed as failure:
+                print(f"skelstream: {failure}", file=sys.stderr)
+                return Outcome(summary, 2 if failure.wrong_request else 1)
+            supervisor.stop()
+            while (message := bus.receive(0.05)) is not None:  # the stages' last reports
+                summary.add(message)
+    for line in summary.lines(truth):
+        console.print(line)
+    return Outcome(summary, 0)
+
+
+def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
+    """The settings made complete, the source's truth if it knows it, and the classes; ValueError if anything is amiss."""
+    settings = live.settings
+    if live.detectors < 1:
+        raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")
+    bundle = Bundle.load(settings.model)
+    if settings.delay is not None:
+        replace(bundle.config.decode, delay=settings.delay)
+    if live.page:
+        from ..stream.view.server import listen
+
+        listen(settings.host, settings.port).close()
+    if settings.record and Path(settings.record).exists():
+        raise ValueError(f"{settings.record} exists already; choose another name for the recording")
+    if settings.replay:
+        next(read_recording(Path(settings.replay)), None)
+        return replace(settings, lossless=True), None, bundle.config.classes
+    duration_s = float("inf") if settings.duration_s is None else settings.duration_s
+    source = open_source(settings.camera, width=settings.width, height=settings.height, duration_s=duration_s)
+    source.close()
+    ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
+    return replace(settings, lossless=not source.live), _truth_of(source, settings), bundle.config.classes
+
+
+def _truth_of(source: Source, settings: Settings) -> Truth | None:
+    """The source's truth in the vocabulary's words, if it has one."""
+    if source.truth(0.0) is None:
+        return None
+    if not settings.camera.startswith("skeletons:"):
+        return source.truth
+    from ..train.vocabulary import translate
+
+    dataset = Path(settings.camera.split(":")[1]).stem
+    return lambda t: translate(dataset, source.truth(t))
+
+
+def _wait_until_ready(supervisor: Supervisor, bus: Subscriber, expected: int, interrupted: threading.Event) -> bool:
+    """Wait until every stage has reported that it is ready; False if interrupted before."""
+    ready: set[int] = set()
+    deadline = time.monotonic() + _START_S
+    while len(ready) < expected:
+        supervisor.watch()
+        message = bus.receive(0.1)
+        if isinstance(message, Report) and message.state == "ready":
+            ready.add(message.pid)
+        if interrupted.is_set():
+            return False
+        if time.monotonic() > deadline:
+            waiting = [name for name, pid in supervisor.pids().items() if pid not in ready]
+            raise StageFailed(f"{', '.join(waiting)} did not get ready in {_START_S:.0f} s", wrong_request=False)
+    return True
+
+
+def _listen(
+    live: Live, supervisor: Supervisor, bus: Subscriber, summary: Summary, source: str, interrupted: threading.Event
+) -> None:
+    """Say what is heard until the source's stream has ended, or, once interrupted, for a moment more."""
+    until = float("inf")
+    watched = 0.0
+    while time.monotonic() < until:
+        message = bus.receive(0.1)
+        if message is not None:
+            summary.add(message)
+        if isinstance(message, Event):
+            _say(message, live, summary.live)
+        elif isinstance(message, End):
+            return
+        if interrupted.is_set() and until == float("inf"):
+            supervisor.end(source)
+            until = time.monotonic() + _DRAIN_S
+        if until == float("inf") and time.monotonic() - watched > 0.5:
+            supervisor.watch()
+            watched = time.monotonic()
+
+
+def _say(event: Event, live: Live, timed: bool) -> None:
+    """One event on stdout. From a file no latency is told: there it only says how fast the file was read."""
+    latency_ms = round(1000 * (event.decided_at - event.captured_at))
+    if live.json:
+        fields: dict[str, object] = {
+            "event": event.kind, "camera": event.camera, "person": event.track, "action": event.action,
+            "t_start": round(event.t_start, 3), "t_end": None if event.t_end is None else round(event.t_end, 3),
+            "t": round(event.t, 3), "confidence": round(event.confidence, 3),
+        }  # fmt: skip
+        if timed:
+            fields["latency_ms"] = latency_ms
+        print(json.dumps(fields), flush=True)
+    elif event.kind != "update" and not live.terminal:
+        took = "" if event.t_end is None else f"  {event.t_end - event.t_start:5.1f} s"
+        at = event.t_start if event.t_end is None else event.t_end
+        late = f"  +{latency_ms} ms" if timed and event.kind == "start" else ""
+        print(f"{at:8.2f}  person {event.track}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}", flush=True)
+
+
+@contextlib.contextmanager
+def interruption() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set."""
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _terminal(live: Live, endpoint: str, classes: tuple[str, ...], console: Console) -> Iterator[None]:
+    """The terminal view, in a thread, while the pipeline runs."""
+    if not live.terminal:
+        yield
+        return
+    from ..stream.view.terminal import run_terminal
+
+    stop = threading.Event()
+    with Subscriber(endpoint, SHOWN) as feed:
+        thread = threading.Thread(target=run_terminal, args=(feed, classes, console), kwargs={"stop": stop}, name="terminal")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()

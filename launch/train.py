@@ -1,0 +1,47 @@
+"""`skelstream train detect`: train, fit the decoder on the validation people, and write the bundle."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from ..encoder.bundle import Bundle
+from ..encoder.engine.compile import compile_engine
+from ..encoder.export import save_bundle
+from ..train.detect import Training, train_detector
+from ..train.store import Store
+from ..train.streams import streams_of
+from .offline import fit_decoder, score_windows
+
+_DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and later
+_FIT_HOP = 8
+
+
+def train_and_bundle(
+    stores: Sequence[Path], out: Path, size: Literal["small", "base"], steps: int, batch: int, lr: float, seed: int
+) -> int:
+    """Train into the folder `out` and write the bundle `out`/bundle. Raises ValueError for stores that are none."""
+    opened = [Store(path) for path in stores]
+    config = Training(size=size, steps=steps, batch=batch, lr=lr, seed=seed)
+    trained = train_detector(opened, out, config, _say)
+    provenance = {**trained.provenance, "made": datetime.date.today().isoformat()}
+    # The decoder is fitted to the scores of the engine that will run: so a bundle comes first, and is written anew.
+    with tempfile.TemporaryDirectory() as scratch:
+        unfitted = save_bundle(trained.detector, Path(scratch) / "bundle")
+        engine = compile_engine(unfitted, threads=2)
+        validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(opened, ("val",))]
+        engine.close()
+        decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode
+    bundle = save_bundle(trained.detector, out / "bundle", decode=decode, provenance=provenance)
+    _say(f"{bundle.directory}: decode {asdict(decode)}")
+    Bundle.load(str(bundle.directory))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,229 @@
+"""Camera: where pictures come from. `open_source(spec)` understands
+
+    0                     webcam number 0
+    clip.mp4              a video file: every frame, in order
+    rtsp://... http://... a network camera
+    pictures/             a folder of images, 30 a second
+    actor  actor:7        a drawn person acting a script (seed 7), in real time, who knows the truth of every frame
+    skeletons:set.npz:3   recording 3 of a skeleton file, drawn as a person; its labels are the truth
+
+A *live* source (webcam, network, actor) gives the newest frame and never waits for anybody; a *recorded* one (file,
+folder, skeletons) gives every frame and waits for whoever is slow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from .actor import Script
+from .draw import Look, View, background, draw_scene
+from .skeleton_file import SkeletonClip, read_clip
+from .wire import U8, Frame
+
+FPS = 30.0
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_MAX_PIXELS = 7680 * 4320
+
+
+class Source(Protocol):
+    """A camera that has been opened."""
+
+    name: str
+    live: bool
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, `t` strictly increasing; ends when the source does."""
+
+    def truth(self, t: float) -> str | None:
+        """The action at time `t` seconds, for a source that knows; else None."""
+
+    def close(self) -> None:
+        """Give the camera back."""
+
+
+def open_source(spec: str, *, width: int = 1280, height: int = 720, duration_s: float = math.inf) -> Source:
+    """Open the source that `spec` names. `width` and `height` are asked of webcams and used by drawn sources;
+    `duration_s` ends a live source.
+
+    Raises ValueError, saying what is wrong and how to mend it, if there is no such camera or nothing to see in it.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "actor":
+        return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=min(duration_s, 24 * 3600))
+    if kind == "skeletons":
+        return SkeletonSource(read_clip(rest), width=width, height=height)
+    if spec.isdigit():
+        return CaptureSource(int(spec), name=f"camera{spec}", live=True, width=width, height=height, duration_s=duration_s)
+    if "://" in spec:
+        return CaptureSource(spec, name=kind, live=True, width=width, height=height, duration_s=duration_s)
+    path = Path(spec)
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return CaptureSource(str(path), name=path.name, live=False, width=width, height=height, duration_s=math.inf)
+    raise ValueError(
+        f"no camera {spec!r}: it is no file, folder, URL or camera number; try 0, a video file, or `actor`"
+    )
+
+
+def _seed(text: str) -> int:
+    if text and not text.isdigit():
+        raise ValueError(f"the actor's seed is a number, not {text!r}; try actor:1")
+    return int(text or 0)
+
+
+class CaptureSource:
+    """Whatever OpenCV can open: a webcam, a stream, a video file."""
+
+    def __init__(self, target: int | str, *, name: str, live: bool, width: int, height: int, duration_s: float) -> None:
+        self.name, self.live, self._duration_s = name, live, duration_s
+        # OpenCV writes its own complaints to stderr; the one clear line is ours to write.
+        cv2.setLogLevel(0)
+        self._capture = cv2.VideoCapture(target)
+        if isinstance(target, int):
+            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        opened, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not opened:
+            self._capture.release()
+            if isinstance(target, int):
+                raise ValueError(f"camera {target} does not exist or gives no picture; plug it in, or try `actor`")
+            if live:
+                raise ValueError(f"the stream of {_without_credentials(str(target))} cannot be read; check address and network")
+            raise ValueError(f"{target} is no video that can be read; give a video file such as clip.mp4")
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame. Time is the file's own, or for a live camera that of the capture since the first frame."""
+        image, seq, t, started = self._first, 0, 0.0, time.monotonic()
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        step = 1 / fps if 1 <= fps <= 240 else 1 / FPS
+        while image is not None and t < self._duration_s:
+            yield Frame(camera=self.name, t=t, captured_at=time.time(), seq=seq, image=_checked(image))
+            ok, image = self._capture.read()
+            if not ok:
+                return
+            seq += 1
+            if self.live:
+                t = max(time.monotonic() - started, t + 1e-3)
+            else:
+                stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                # Some containers keep no time stamps, or repeat them: the frame rate stands in.
+                t = stamp if t + 0.2 * step < stamp < t + 60 else t + step
+
+    def truth(self, t: float) -> str | None:
+        return None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class FolderSource:
+    """The images of a folder in the order of their names, 30 a second."""
+
+    live = False
+
+    def __init__(self, folder: Path) -> None:
+        self.name = folder.name
+        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+        if not self._paths:
+            raise ValueError(f"{folder} holds no images ({', '.join(_IMAGES)}); give a folder of pictures")
+
+    def frames(self) -> Iterator[Frame]:
+        for seq, path in enumerate(self._paths):
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if image is None:
+                raise ValueError(f"{path} is no image that can be read; remove it or write it anew")
+            yield Frame(camera=self.name, t=seq / FPS, captured_at=time.time(), seq=seq, image=_checked(image))
+
+    def truth(self, t: float) -> str | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class ActorSource:
+    """A drawn person acting a script of all actions, 30 pictures a second of real time."""
+
+    live = True
+
+    def __init__(self, *, seed: int, width: int, height: int, duration_s: float) -> None:
+        self.name = f"actor{seed}"
+        self.script = Script(seed=seed, duration_s=duration_s)
+        self._look = Look.random(np.random.default_rng(seed))
+        self._view = View(width=width, height=height)
+        self._backdrop = background(seed, width, height)
+        self._duration_s = duration_s
+
+    def picture(self, t: float) -> U8:
+        """The actor at time `t` seconds (height, width, 3)."""
+        return draw_scene([(self.script.pose(t), self._look)], self._view, self._backdrop)
+
+    def frames(self) -> Iterator[Frame]:
+        """A frame every 1/30 s; moments that come while the last picture is still being drawn are passed over."""
+        started, seq, n = time.monotonic(), 0, 0
+        while n / FPS < self._duration_s:
+            image = self.picture(n / FPS)
+            wait = started + n / FPS - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            yield Frame(camera=self.name, t=n / FPS, captured_at=time.time(), seq=seq, image=image)
+            seq += 1
+            n = max(n + 1, math.ceil((time.monotonic() - started) * FPS))
+
+    def truth(self, t: float) -> str | None:
+        return self.script.truth(min(t, self._duration_s))
+
+    def close(self) -> None:
+        pass
+
+
+class SkeletonSource:
+    """A recorded skeleton, drawn as a person, every frame."""
+
+    live = False
+
+    def __init__(self, clip: SkeletonClip, *, width: int, height: int) -> None:
+        self.name, self._clip = clip.name, clip
+        rng = np.random.default_rng(len(clip.joints))
+        self._look = Look.random(rng)
+        self._view = View.framing(clip.joints, width=width, height=height)
+        self._backdrop = background(int(rng.integers(1 << 31)), width, height)
+
+    def frames(self) -> Iterator[Frame]:
+        for seq, (t, joints) in enumerate(zip(self._clip.times_s, self._clip.joints, strict=True)):
+            image = draw_scene([(person, self._look) for person in joints if person.any()], self._view, self._backdrop)
+            yield Frame(camera=self.name, t=float(t), captured_at=time.time(), seq=seq, image=image)
+
+    def truth(self, t: float) -> str | None:
+        if self._clip.labels is None:
+            return None
+        return self._clip.labels[int(np.abs(self._clip.times_s - t).argmin())]
+
+    def close(self) -> None:
+        pass
+
+
+def _checked(image: Any) -> U8:
+    """A BGR picture of a size that the stages will take."""
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    if image.shape[0] * image.shape[1] > _MAX_PIXELS:
+        raise ValueError(f"pictures of {image.shape[1]}x{image.shape[0]} are larger than 8K; scale them down")
+    picture: U8 = np.ascontiguousarray(image[..., :3], dtype=np.uint8)
+    return picture
+
+
+def _without_credentials(url: str) -> str:
+    """The URL without the user and password that it may hold: it goes into messages and logs."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

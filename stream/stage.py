@@ -1,0 +1,103 @@
+"""What every stage process has in common: its place among the sockets, its counters, its reports, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Literal, Self
+
+from .wire import Publisher, Report
+
+REPORT_EVERY_S = 0.5
+State = Literal["starting", "ready", "ended", "failed"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder in which the stages of one pipeline meet: one socket file a link."""
+
+    folder: Path
+
+    def link(self, name: str) -> str:
+        """The endpoint of a link: frames, people, tracks, windows, work, bus-in or bus-out."""
+        endpoint = f"ipc://{self.folder}/{name}"
+        if len(endpoint) > 105:  # the kernel's limit on a socket's path
+            raise ValueError(f"the path {self.folder} is too long for sockets; choose a shorter folder")
+        return endpoint
+
+
+class Stage:
+    """The side of a stage process that talks about itself. A context manager: a failure is reported, then raised."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        self.name, self.place = name, place
+        self.counters: Counter[str] = Counter()
+        self.gauges: dict[str, float] = {}
+        self.bus = Publisher(place.link("bus-in"))
+        self.stop = threading.Event()
+        self._state: State = "starting"
+        self._reported = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and Ctrl-C let the stage's loop finish its round."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.stop.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Add to a counter of this stage."""
+        self.counters[what] += n
+
+    def measure(self, what: str, value: float) -> None:
+        """A gauge, smoothed over about the last twenty values."""
+        self.gauges[what] = value if what not in self.gauges else 0.95 * self.gauges[what] + 0.05 * value
+
+    def ready(self) -> None:
+        """From now on the stage takes its input."""
+        self._state = "ready"
+        self.report(force=True)
+
+    def report(self, *, force: bool = False, message: str = "") -> None:
+        """Publish how the stage is, if it is time to."""
+        now = time.time()
+        if not force and now - self._reported < REPORT_EVERY_S:
+            return
+        self._reported = now
+        self.gauges["cpu_s"] = time.process_time()
+        self.gauges["memory_mb"] = _resident_mb()
+        self.bus.publish(
+            Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
+                   gauges=dict(self.gauges), message=message)
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._state = "ended" if error is None else "failed"
+        self.report(force=True, message="" if error is None else str(error))
+        time.sleep(0.05)  # the last report must leave before the socket closes
+        self.bus.close()
+
+
+def _resident_mb() -> float:
+    """Memory of this process that is in RAM, in MB."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # no /proc: the largest it ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 1e6

@@ -1,0 +1,1 @@
+"""How weights are made: data, tasks, metrics."""

@@ -1,0 +1,213 @@
+"""Train a dense detector, frame by frame, on prepared stores.
+
+    skelstream train detect --stores STORES/* --out runs/small --size small --steps 3000
+
+Supervised from the start: cross-entropy a frame over the vocabulary (USDRL's detection protocol, with AdamW and a
+cosine schedule instead of its SGD because runs here are short). The weights kept are an exponential average of those
+of the last steps. A checkpoint is written every few minutes; the same command goes on from it.
+
+Shapes: B batch, T frame, K class.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..encoder.detector import Detector
+from ..encoder.dste import DSTE, Size
+from .augment import augment
+from .sampler import WindowSampler
+from .store import Store
+from .streams import Stream, streams_of
+from .vocabulary import CLASSES, IGNORE
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How to train. `steps` batches of `batch` windows; `seed` decides everything random."""
+
+    size: Size = "small"
+    steps: int = 3000
+    batch: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: int = 100
+    label_smoothing: float = 0.05
+    average: float = 0.995
+    seed: int = 0
+    checkpoint_every_s: float = 180.0
+    log_every: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A detector in evaluation mode, and the provenance of its weights."""
+
+    detector: Detector
+    provenance: dict[str, Any]
+
+
+def train_detector(stores: Sequence[Store], out: Path, config: Training, say: Say) -> Trained:
+    """Train on the training subjects of the stores; checkpoints and the log go to the folder `out`.
+
+    Raises ValueError if no store holds training subjects, or `out` holds a run with other settings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _check_same_run(out, config, stores)
+    torch.manual_seed(config.seed)
+    sampler = WindowSampler(streams_of(stores, ("train",)))
+    validation = streams_of(stores, ("val",))
+    detector = Detector(Detector.Config(encoder=DSTE.Config.named(config.size), classes=CLASSES))
+    run = _Run(detector, config)
+    if (out / "checkpoint.pt").is_file():
+        run.load(out / "checkpoint.pt")
+        say(f"going on from step {run.step}")
+
+    detector.train()
+    loss_mean, started, saved, step_before = math.nan, time.monotonic(), time.monotonic(), run.step
+    while run.step < config.steps:
+        loss = run.advance(sampler)
+        loss_mean = loss if math.isnan(loss_mean) else 0.95 * loss_mean + 0.05 * loss
+        if run.step % config.log_every == 0 or run.step == config.steps:
+            rate = (run.step - step_before) * config.batch / (time.monotonic() - started)
+            left_min = (config.steps - run.step) * config.batch / rate / 60
+            say(f"step {run.step}/{config.steps}  loss {loss_mean:.3f}  {rate:.0f} windows/s  {left_min:.0f} min left")
+            with (out / "log.jsonl").open("a") as log:
+                log.write(json.dumps({"step": run.step, "loss": round(loss_mean, 5), "seconds": round(run.seconds, 1)}) + "\n")
+        if time.monotonic() - saved > config.checkpoint_every_s or run.step == config.steps:
+            run.save(out / "checkpoint.pt")
+            saved = time.monotonic()
+            if validation:
+                say(f"  frame accuracy on the validation people: {frame_accuracy(run.averaged(), validation):.3f}")
+    return Trained(detector=run.averaged(), provenance=_provenance(stores, config, run.seconds))
+
+
+class _Run:
+    """Everything that changes while training, and that a checkpoint therefore holds."""
+
+    def __init__(self, detector: Detector, config: Training) -> None:
+        self.detector, self.config = detector, config
+        decayed = [p for p in detector.parameters() if p.ndim > 1]
+        plain = [p for p in detector.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=config.lr
+        )
+        self.average = {name: value.detach().clone() for name, value in detector.state_dict().items()}
+        self.step = 0
+        self.seconds = 0.0
+
+    def advance(self, sampler: WindowSampler) -> float:
+        """One optimiser step; the loss."""
+        began = time.monotonic()
+        # Seeded by the step alone, so that a resumed run draws what the uninterrupted one would have drawn.
+        rng = np.random.default_rng((self.config.seed, self.step))
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step + 1)  # DropPath draws from the global generator
+        joints_BCTVM, labels_BT = sampler.draw(rng, self.config.batch)
+        logits_BTK = self.detector(augment(joints_BCTVM, generator))
+        loss: Tensor = F.cross_entropy(
+            logits_BTK.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORE, label_smoothing=self.config.label_smoothing
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * self._schedule()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.detector.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(self.config.average, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.detector.state_dict().items():
+                self.average[name].lerp_(value, 1 - keep)
+        self.seconds += time.monotonic() - began
+        return float(loss)
+
+    def _schedule(self) -> float:
+        """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
+        if self.step < self.config.warmup:
+            return (self.step + 1) / self.config.warmup
+        done = (self.step - self.config.warmup) / max(self.config.steps - self.config.warmup, 1)
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+    def averaged(self) -> Detector:
+        """A copy of the detector with the averaged weights, for use."""
+        copy = Detector(self.detector.config)
+        copy.load_state_dict(self.average)
+        return copy.eval()
+
+    def save(self, path: Path) -> None:
+        state = {
+            "step": self.step, "seconds": self.seconds, "weights": self.detector.state_dict(), "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }  # fmt: skip
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.step, self.seconds, self.average = state["step"], state["seconds"], state["average"]
+        self.detector.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def frame_accuracy(detector: Detector, streams: Sequence[Stream], hop: int = 16) -> float:
+    """The share of frames right, each scored by the windows that cover it (every `hop` frames, mean probability)."""
+    right = counted = 0
+    with torch.inference_mode():
+        for stream in streams:
+            labels = np.asarray(stream.labels)
+            predicted = window_probabilities(detector, stream.joints, hop).argmax(axis=1)
+            matters = labels != IGNORE
+            right += int((predicted[matters] == labels[matters]).sum())
+            counted += int(matters.sum())
+    return right / max(counted, 1)
+
+
+def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np.ndarray:
+    """Mean probabilities (T, K) over windows of a stream's joints (T, M, 25, 3), offline."""
+    frames = detector.config.encoder.frames
+    starts = list(range(0, max(len(joints) - frames, 0) + 1, hop))
+    if starts[-1] + frames < len(joints):
+        starts.append(len(joints) - frames)
+    total = np.zeros((len(joints), len(detector.config.classes)))
+    count = np.zeros(len(joints))
+    for i in range(0, len(starts), 64):
+        picks = [np.minimum(np.arange(s, s + frames), len(joints) - 1) for s in starts[i : i + 64]]
+        batch = torch.from_numpy(np.stack([joints[p] for p in picks]).transpose(0, 4, 1, 3, 2).copy())
+        for pick, probabilities in zip(picks, detector(batch).softmax(-1).numpy(), strict=True):
+            unique = np.unique(pick, return_index=True)
+            total[unique[0]] += probabilities[unique[1]]
+            count[unique[0]] += 1
+    return total / count[:, None]
+
+
+def _check_same_run(out: Path, config: Training, stores: Sequence[Store]) -> None:
+    """A folder holds one run: going on with other settings would mix two."""
+    mine = {"config": asdict(config), "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores)}
+    path = out / "run.json"
+    if path.is_file() and json.loads(path.read_text()) != mine:
+        raise ValueError(f"{out} holds a run with other settings (run.json); choose another --out or remove it")
+    path.write_text(json.dumps(mine, indent=1))
+
+
+def _provenance(stores: Sequence[Store], config: Training, seconds: float) -> dict[str, Any]:
+    return {
+        "training": asdict(config),
+        "minutes": round(seconds / 60, 1),
+        "data": sorted({f"{s.dataset} ({s.source}): {s.licence}" for s in stores}),
+    }

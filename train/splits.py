@@ -1,0 +1,44 @@
+"""Who trains, who validates and who tests the shipped detector: the people of each set, disjoint.
+
+The last people of each set test, so that nothing was chosen by how well it went; thresholds are fitted on the
+validation people. A set without names for its people (Bandai) only trains.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Part = Literal["train", "val", "test"]
+
+_TEST: dict[str, tuple[str, ...]] = {
+    "utkinect": ("7", "8"),
+    "precog2016": ("9", "10"),
+    "kinder_gator": ("103", "595", "934", "976"),  # two children, two adults
+    "nw_ucla": ("9", "10"),
+    "msr_action3d": ("9", "10"),
+    "cmu_mocap6": ("14",),
+    "actor": ("test",),
+}
+_VAL: dict[str, tuple[str, ...]] = {
+    "utkinect": ("6",),
+    "precog2016": ("8",),
+    "kinder_gator": ("106", "970"),
+    "nw_ucla": ("8",),
+    "msr_action3d": ("8",),
+    "actor": ("val",),
+}
+
+
+def part_of(dataset: str, subject: str) -> Part:
+    """The part that a subject ("utkinect/7") of a data set belongs to."""
+    person = subject.removeprefix(f"{dataset}/")
+    if person in _TEST.get(dataset, ()):
+        return "test"
+    return "val" if person in _VAL.get(dataset, ()) else "train"
+
+
+def subjects(dataset: str, part: Part) -> tuple[str, ...]:
+    """The names ("utkinect/7") of a set's test or validation people; ValueError for `train`, which is all others."""
+    if part == "train":
+        raise ValueError("the training people are all others; ask part_of for one")
+    return tuple(f"{dataset}/{person}" for person in (_TEST if part == "test" else _VAL).get(dataset, ()))
