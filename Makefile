@@ -14,6 +14,7 @@ ARGS   ?=
 TORCH  ?= torch==2.13.0
 
 # mypy finds a package by its folder's name, and the folder of a clone may be called anything: this one is `skelstream`.
+# It walks all below, the tests with it, and would walk a wheel's build/ too.
 TYPED  = $(DEV)/package
 
 .PHONY: live test lint lint-code lint-format lint-types format bench clean
@@ -40,7 +41,7 @@ lint-format: $(DEV)/.installed-dev
 	$(DEV)/bin/ruff format --check
 
 lint-types: $(DEV)/.installed-dev
-	MYPYPATH=$(TYPED) $(DEV)/bin/mypy -p skelstream
+	MYPYPATH=$(TYPED) $(DEV)/bin/mypy --exclude '/(build|dist|runs)/' -p skelstream
 
 ## format: what lint would complain about and a tool can mend
 format: $(DEV)/.installed-dev

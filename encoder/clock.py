@@ -39,7 +39,8 @@ def resample(times_s: NDArray[np.float64], values: NDArray[np.floating], hz: flo
         raise ValueError("time stamps must increase strictly; sort the frames and drop repeated ones")
     first = first_tick_at(times_s[0], hz)
     at = np.arange(first, max(last_tick_at(times_s[-1], hz), first) + 1) / hz
-    after = np.clip(np.searchsorted(times_s, at), 1, len(times_s) - 1) if len(times_s) > 1 else np.zeros(len(at), int)
+    # The frame that completes a tick is the first that is not before it, as `Resampler` sees it.
+    after = np.clip(np.searchsorted(times_s + _ON_TICK_S, at), 0, len(times_s) - 1)
     before = np.maximum(after - 1, 0)
     span = np.maximum(times_s[after] - times_s[before], 1e-9)
     share = np.clip((at - times_s[before]) / span, 0, 1).reshape(-1, *[1] * (values.ndim - 1))

@@ -169,8 +169,8 @@ class _Track:
         self._times = [t for t, _ in keys]
         if any(b <= a for a, b in pairwise(self._times)):
             raise AssertionError(f"key times must increase: {self._times}")
-        self._values = np.array([values for _, values in keys], dtype=np.float64)
-        self._slopes = np.zeros_like(self._values)
+        self._values: F64 = np.array([values for _, values in keys], dtype=np.float64)
+        self._slopes: F64 = np.zeros_like(self._values)
         if len(keys) > 2:
             step = np.diff(self._times)[:, None]
             secant = np.diff(self._values, axis=0) / step
@@ -181,10 +181,9 @@ class _Track:
             self._slopes[1:-1] = np.where(before * after > 0, mean, 0.0)
 
     def at(self, t: float) -> F64:
-        if t <= self._times[0]:
-            return self._values[0].copy()
-        if t >= self._times[-1]:
-            return self._values[-1].copy()
+        if t <= self._times[0] or t >= self._times[-1]:
+            resting: F64 = self._values[0 if t <= self._times[0] else -1].copy()
+            return resting
         i = bisect_right(self._times, t) - 1
         h = self._times[i + 1] - self._times[i]
         s = (t - self._times[i]) / h
@@ -192,7 +191,8 @@ class _Track:
         start = s - s**3 * (6 - 8 * s + 3 * s * s)
         end = -(s**3) * (4 - 7 * s + 3 * s * s)
         value: F64 = self._values[i] * (1 - ease) + self._values[i + 1] * ease
-        return value + h * (start * self._slopes[i] + end * self._slopes[i + 1])
+        value += h * (start * self._slopes[i] + end * self._slopes[i + 1])
+        return value
 
 
 def _ease(s: float) -> float:
@@ -487,7 +487,7 @@ class _Body:
     def drawn(cls, rng: np.random.Generator) -> _Body:
         """A random person; one in four is a child, whose head is larger and whose legs are shorter for the height."""
         child = rng.random() < 0.25
-        height = float(rng.uniform(1.12, 1.45) if child else np.clip(rng.normal(1.70, 0.095), 1.50, 1.92))
+        height = float(rng.uniform(1.12, 1.45) if child else np.clip(rng.normal(1.70, 0.095), 1.50, 1.88))
 
         def part(ratio: float) -> float:
             return height * ratio * float(np.clip(rng.normal(1.0, 0.03), 0.94, 1.06))
@@ -531,9 +531,9 @@ class _Body:
     @property
     def room(self) -> _Room:
         """As near as 2 m where floor and raised hands still fit into the picture."""
-        tallest = 1.36 * self.height + self.floor_y
+        tallest = 1.27 * self.height + self.floor_y
         near = max(2.0, max(-self.floor_y, tallest) / math.tan(math.radians(23.4)))
-        return _Room(near, max(3.5, near + 0.5), 0.56 * self.height)
+        return _Room(near, max(3.5, near + 0.4), 0.56 * self.height)
 
     def joints(self, controls: dict[str, F64], root: _Root, foot_l: _Foot, foot_r: _Foot) -> NDArray[np.float32]:
         """Forward kinematics: controls, and the feet in the room, to joints_VC in camera space."""
@@ -550,7 +550,7 @@ class _Body:
         at["SpineBase"] = self._spine_base(controls["pelvis"], lean, hips, at)
         for side, (foot, _, sign) in feet.items():
             at[f"Hip{side}"] = at["SpineBase"] + hips[side]
-            # A kick may aim farther than the leg is long; the foot then stays on the way there.
+            # A lifted foot may aim farther than the leg is long; it then stays on the way there.
             way = at[f"Hip{side}"] - at[f"Ankle{side}"]
             missing = max(0.0, 1.0 - 0.998 * self.leg / math.sqrt(float(way @ way))) * way
             at[f"Ankle{side}"], at[f"Foot{side}"] = at[f"Ankle{side}"] + missing, at[f"Foot{side}"] + missing
@@ -576,7 +576,8 @@ class _Body:
         body = np.stack([at[name] for name in NTU25.joints])
         c, s = math.cos(root.yaw), math.sin(root.yaw)
         to_camera = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [s, 0.0, -c]])
-        return (body @ to_camera.T + np.array([root.x, self.floor_y, root.z])).astype(np.float32)
+        joints: NDArray[np.float32] = (body @ to_camera.T + np.array([root.x, self.floor_y, root.z])).astype(np.float32)
+        return joints
 
     def _foot(self, root: _Root, foot: _Foot, offset: F64, sign: float) -> tuple[F64, F64]:
         """Ankle and toes (right, up, forward) from the root's floor point. The heel lifts about the toes."""
@@ -593,7 +594,7 @@ class _Body:
         return ankle, toes
 
     def _spine_base(self, pelvis: F64, lean: float, hips: dict[str, F64], at: dict[str, F64]) -> F64:
-        """The pelvis at its wished height, or as high as both standing legs reach. Whoever leans forward moves it back."""
+        """The pelvis at its wished height, or as high as the standing legs reach. A lean forward moves it back."""
         right, up, forward = pelvis * self.height
         base = np.array([right, 0.0, forward - 0.1 * self.height * math.sin(lean)])
         heights = [self.standing + up]
@@ -601,7 +602,7 @@ class _Body:
             dx, _, dz = base + hip - at[f"Ankle{side}"]
             high = math.sqrt(max((0.998 * self.leg) ** 2 - dx * dx - dz * dz, (0.3 * self.leg) ** 2))
             lifted = max(0.0, float(at[f"Foot{side}"][1]) - 0.4 * self.ankle)
-            heights.append(float(at[f"Ankle{side}"][1]) + high - float(hip[1]) + 2 * lifted)
+            heights.append(float(at[f"Ankle{side}"][1]) + high - float(hip[1]) + 8 * lifted)
         # A soft minimum: the knees do not snap when a leg becomes the one that limits.
         lowest, soft = min(heights), 0.006
         base[1] = lowest - soft * math.log(sum(math.exp((lowest - height) / soft) for height in heights))
@@ -790,8 +791,10 @@ def _route(cue: _Cue, goals: Sequence[tuple[float, float]], speed: float, turn_r
         dx, dz = goal_x - x, goal_z - z
         distance = math.hypot(dx, dz)
         sets_off = t + 0.6 * turn(math.atan2(dx, -dz))
-        takes = distance / speed + ramp
-        slow = speed * ramp / 2 / distance
+        # A goal close by is not reached at full speed: there is no time to gather it and lose it again.
+        pace = min(speed, distance / (ramp + 0.05))
+        takes = distance / pace + ramp
+        slow = pace * ramp / 2 / distance
         if sets_off > spots[-1][0]:
             spots.append((sets_off, (x, z)))
         sets_off = spots[-1][0]
@@ -808,7 +811,7 @@ def _goals(cue: _Cue, at_least_m: float, legs: int) -> list[tuple[float, float]]
     """Spots to walk to, each the farthest but one of a few, so that ways are long but not all along the walls."""
     here, goals = (cue.stage.root.x, cue.stage.root.z), []
     for _ in range(legs):
-        spots = [cue.body.room.somewhere(cue.rng) for _ in range(5)]
+        spots = [cue.body.room.somewhere(cue.rng) for _ in range(8)]
         spots.sort(key=lambda spot: math.dist(spot, here))
         far = next((spot for spot in spots[-2:] if math.dist(spot, here) >= at_least_m), spots[-1])
         goals.append(far)
@@ -857,7 +860,7 @@ def _clap(cue: _Cue) -> _Phrase:
 def _raise_hand(cue: _Cue) -> _Phrase:
     up = _arm(cue.u(0.05, 0.25), 1.0, cue.u(0.0, 0.15), cue.u(0.92, 0.99), swivel=0.7, roll=cue.u(0.9, 1.5))
     way = _arm(cue.u(0.2, 0.5), -0.05, cue.u(0.5, 0.8), cue.u(0.75, 0.92), swivel=0.5, roll=0.9)
-    rises, holds, falls = cue.s(0.65, 0.95), cue.s(0.9, 2.2), cue.s(0.65, 0.95)
+    rises, holds, falls = cue.s(0.85, 1.2), cue.s(0.9, 2.2), cue.s(0.85, 1.2)
     cue.arm(0.5 * rises, cue.side, way)
     cue.arm(rises, cue.side, up)
     cue.arm(rises + holds, cue.side, up)
@@ -874,7 +877,7 @@ def _point(cue: _Cue) -> _Phrase:
     shoulder_y = cue.body.floor_y + 0.81 * cue.body.height
     aim = _arm(out, -shoulder_y / math.hypot(x, z), math.cos(aside), cue.u(0.975, 0.994), roll=cue.u(0.6, 1.4))
     way = _arm(0.25, -0.7, 0.5, 0.8, roll=0.6)
-    rises, holds, falls = cue.s(0.5, 0.75), cue.s(0.8, 2.0), cue.s(0.5, 0.75)
+    rises, holds, falls = cue.s(0.65, 0.95), cue.s(0.8, 2.0), cue.s(0.65, 0.95)
     cue.arm(0.45 * rises, cue.side, way)
     cue.arm(rises, cue.side, aim)
     cue.arm(rises + holds, cue.side, aim)
@@ -900,7 +903,7 @@ def _stop(cue: _Cue) -> _Phrase:
     out, up = cue.u(-0.15, 0.12), cue.u(-0.04, 0.12)
     palm = _arm(out, up, 1.0, cue.u(0.95, 0.992), roll=1.5, flex=-cue.u(1.0, 1.3))
     way = _arm(0.1, -0.35, 0.45, 0.62, swivel=0.6, roll=1.3, flex=-0.9)
-    rises, holds, falls = cue.s(0.5, 0.7), cue.s(0.8, 1.9), cue.s(0.55, 0.8)
+    rises, holds, falls = cue.s(0.7, 1.0), cue.s(0.8, 1.9), cue.s(0.7, 1.0)
     cue.arm(0.55 * rises, cue.side, way)
     cue.arm(rises, cue.side, palm)
     cue.arm(rises + holds, cue.side, palm)
@@ -926,7 +929,7 @@ def _punch(cue: _Cue) -> _Phrase:
     guard = cue.mid(0.16, -0.06, 0.42, swivel=0.35, roll=0.5, flex=0.15)
     chamber = _arm(0.05, -0.45, 0.15, 0.5, swivel=0.3, roll=-0.6)
     lean, side = cue.u(0.05, 0.18), cue.side
-    t = cue.s(0.32, 0.45)
+    t = cue.s(0.4, 0.52)
     for _ in range(2 if cue.chance(0.3) else 1):
         sign = 1.0 if side == "r" else -1.0
         other = _other(side)
@@ -956,21 +959,23 @@ def _kick(cue: _Cue) -> _Phrase:
     side = cue.side
     sign = 1.0 if side == "r" else -1.0
     foot, support = f"foot_{side}", -sign * cue.body.stance["half_width"] / cue.body.height
-    height, leg = cue.u(0.25, 0.4), 0.97 * cue.body.leg / cue.body.height
+    height, leg = cue.u(0.25, 0.4), 0.95 * cue.body.leg / cue.body.height
     far = math.sqrt(leg**2 - (leg - height) ** 2)  # where an all but straight leg is that high
+    # The pelvis moves over the standing foot, so the kicking foot starts this far outside its hip.
+    outside = (2 * cue.body.stance["half_width"] - cue.body.hip_half) / cue.body.height
     sideways = cue.chance(0.3)
-    shifts, lifts, strikes = cue.s(0.28, 0.36), cue.s(0.22, 0.3), cue.s(0.18, 0.26)
-    returns, settles = cue.s(0.28, 0.36), cue.s(0.35, 0.45)
+    shifts, lifts, strikes = cue.s(0.28, 0.36), cue.s(0.24, 0.32), cue.s(0.22, 0.3)
+    returns, settles = cue.s(0.3, 0.4), cue.s(0.35, 0.45)
     folded, struck = shifts + lifts, shifts + lifts + strikes
     back, down = struck + 0.05 + returns, struck + 0.05 + returns + settles
     if sideways:
-        fold, strike = (0.07, 0.17, 0.04, 0.2), (far, height, 0.05, -0.2)
+        fold, strike = (0.07, 0.17, 0.04, 0.2), (far - outside, height, 0.05, -0.2)
         trunk = (0.02, 0.0, -0.45 * sign, 0.0)
     elif cue.chance(0.5):  # the knee first, then the shank
-        fold, strike = (0.0, 0.2, 0.06, 0.3), (-0.02, height, far, -0.7)
+        fold, strike = (0.0, 0.2, 0.06, 0.3), (-outside, height, far, -0.7)
         trunk = (-0.16, 0.0, 0.0, 0.15 * sign)
     else:  # as one kicks a ball
-        fold, strike = (0.02, 0.13, -0.25, 0.9), (-0.03, height, far, -0.3)
+        fold, strike = (0.02, 0.1, -0.17, 0.9), (-outside - 0.02, height, far, -0.3)
         trunk = (-0.1, 0.0, 0.0, 0.2 * sign)
     cue.key(shifts, **{foot: (0.0, 0.004, 0.0, 0.35)}, pelvis=(0.9 * support, -0.012, 0.0))
     cue.key(folded, **{foot: fold}, pelvis=(support, -0.012, 0.0))
@@ -1010,7 +1015,7 @@ def _throw(cue: _Cue) -> _Phrase:
 def _push(cue: _Cue) -> _Phrase:
     sides = cue.side if cue.chance(0.35) else "lr"
     out, up = cue.u(0.12, 0.3), cue.u(-0.12, 0.04)
-    gathers, pushes, holds, falls = cue.s(0.45, 0.6), cue.s(0.75, 1.15), cue.s(0.1, 0.4), cue.s(0.5, 0.7)
+    gathers, pushes, holds, falls = cue.s(0.5, 0.7), cue.s(0.75, 1.15), cue.s(0.1, 0.4), cue.s(0.6, 0.85)
     pushed = gathers + 0.08 + pushes
     for side in sides:
         chest = cue.mid(out + 0.05, up - 0.14, 0.3, swivel=0.6, roll=1.2, flex=-1.1)
@@ -1030,7 +1035,7 @@ def _push(cue: _Cue) -> _Phrase:
 def _pull(cue: _Cue) -> _Phrase:
     sides = cue.side if cue.chance(0.35) else "lr"
     out, up = cue.u(0.12, 0.3), cue.u(-0.15, 0.02)
-    reaches, grips, pulls, holds = cue.s(0.45, 0.65), cue.s(0.12, 0.3), cue.s(0.7, 1.1), cue.s(0.1, 0.35)
+    reaches, grips, pulls, holds = cue.s(0.55, 0.75), cue.s(0.12, 0.3), cue.s(0.7, 1.1), cue.s(0.1, 0.35)
     gripped = reaches + grips
     pulled = gripped + pulls
     for side in sides:
@@ -1038,7 +1043,7 @@ def _pull(cue: _Cue) -> _Phrase:
         for t in (reaches, gripped):
             cue.arm(t, side, cue.mid(out, up, 0.95, reach=0.987, swivel=0.4, roll=0.7, flex=0.1))
         for t in (pulled, pulled + holds):
-            cue.arm(t, side, cue.mid(out + 0.12, up - 0.22, 0.24, swivel=0.5, roll=0.5, flex=0.2))
+            cue.arm(t, side, cue.mid(out + 0.12, up - 0.16, 0.24, swivel=0.5, roll=0.5, flex=0.2))
     cue.key(reaches, trunk=(cue.u(0.08, 0.2), 0.0, 0.0, 0.0))
     for t in (pulled, pulled + holds):
         cue.key(t, trunk=(-cue.u(0.06, 0.16), 0.0, 0.0, 0.0), pelvis=(0.0, -0.015, -0.03))
@@ -1048,7 +1053,7 @@ def _pull(cue: _Cue) -> _Phrase:
 def _pick_up(cue: _Cue) -> _Phrase:
     body, sides = cue.body, cue.side if cue.chance(0.5) else "lr"
     lean, curl = cue.u(0.75, 1.25), cue.u(0.15, 0.35)
-    target = cue.u(0.06, 0.1) * body.height
+    target = cue.u(0.09, 0.125) * body.height
     down, stays, rises = cue.s(0.9, 1.3), cue.s(0.15, 0.5), cue.s(0.9, 1.3)
     reach = _arm(-0.1 if len(sides) == 2 else -0.02, -1.0, 0.3, 0.96, swivel=0.5, roll=0.6, hang=1.0)
     # The knees bend until the hands are down: what the trunk does not lower, the pelvis must.
@@ -1125,23 +1130,36 @@ def _run(cue: _Cue) -> _Phrase:
         arrives = cue.s(2.4, 4.5)
     kick, height = cue.u(0.08, 0.16), cue.u(0.09, 0.17)
     gait = _stepped(cue, way, arrives, period_s=period, swing=1.25, height=height, kick=kick, heel=0.8)
-    amplitude, bounce = cue.u(0.22, 0.38), cue.u(0.012, 0.03)
+    amplitude, bounce = cue.u(0.22, 0.38), cue.u(0.01, 0.022)
     for t, side in gait.landings[:-2]:
         cue.arm(t, _other(side), _arm(0.0, -0.5, 0.2 + amplitude, 0.68, swivel=0.5, roll=0.3, flex=0.2, hang=0.6))
         cue.arm(t, side, _arm(0.15, -0.58, 0.12 - amplitude, 0.68, swivel=0.5, roll=0.3, flex=0.2, hang=0.6))
-    for t, _ in gait.landings[:-1]:
-        # Both feet are in the air just before one lands; half a step later the knee gives.
-        cue.key(t - 0.12 * period, pelvis=(0.0, bounce, 0.01), trunk=(0.12, 0.0, 0.0, 0.0))
-        cue.key(t + 0.38 * period, pelvis=(0.0, -0.01 - bounce, 0.01), trunk=(0.14, 0.0, 0.0, 0.0))
+    for side in "lr":
+        for stride in gait.strides[side]:
+            # Both feet are in the air just before one lands; half a step later the knee gives.
+            flight, support = stride.lands_at - 0.22 * period, stride.lands_at + 0.28 * period
+            down = _vault(cue.body, gait, stride, side)
+            cue.key(flight, pelvis=(0.0, bounce + 2 * down, 0.01), trunk=(0.12, 0.0, 0.0, 0.0))
+            if support < gait.duration_s - 0.15:
+                cue.key(support, pelvis=(0.0, -0.012 - bounce + down, 0.01), trunk=(0.14, 0.0, 0.0, 0.0))
     return cue.stepping(gait)
 
 
 def _roll_hips(cue: _Cue, gait: _Gait, lean: float) -> None:
-    """Over the standing foot while the other swings, a little lower than standing."""
-    swings = [(0.5 * (step.lifts_at + step.lands_at), side) for side in "lr" for step in gait.strides[side]]
-    for t, side in sorted(swings):
+    """Over the standing foot while the other swings, and lower where the legs are far apart."""
+    for side in "lr":
         sway = -0.012 if side == "r" else 0.012
-        cue.key(t, pelvis=(sway, -0.006, 0.0), trunk=(lean, 0.0, 0.0, 4 * sway))
+        for stride in gait.strides[side]:
+            t = 0.5 * (stride.lifts_at + stride.lands_at)
+            cue.key(t, pelvis=(sway, -0.004, 0.0), trunk=(lean, 0.0, 0.0, 4 * sway))
+            cue.key(stride.lands_at - 0.02, pelvis=(0.0, _vault(cue.body, gait, stride, side), 0.0))
+
+
+def _vault(body: _Body, gait: _Gait, stride: _Stride, side: str) -> float:
+    """How far the pelvis must come down for this foot to reach its foothold, in body heights."""
+    hip = gait.way.at(stride.lands_at - 0.04).offset(body.hip_half if side == "r" else -body.hip_half, 0.0)
+    apart = math.dist(hip, (stride.end.x, stride.end.z))
+    return (math.sqrt((0.985 * body.leg) ** 2 - min(apart, 0.6 * body.leg) ** 2) - 0.985 * body.leg) / body.height
 
 
 def _jump(cue: _Cue) -> _Phrase:
@@ -1273,7 +1291,7 @@ def _cross_arms(cue: _Cue, duration_s: float) -> None:
 
 def _hands_on_hips(cue: _Cue, duration_s: float) -> None:
     for share in (0.38, 0.62):
-        cue.arms(share * duration_s, _arm(0.02, -0.76, 0.1, swivel=1.35, roll=0.6, flex=0.4))
+        cue.arms(share * duration_s, _arm(0.02, -0.66, 0.06, swivel=1.35, roll=0.6, flex=0.4))
 
 
 def _side_step(cue: _Cue, duration_s: float) -> _Phrase:

@@ -29,6 +29,7 @@ from .wire import U8, Frame
 
 FPS = 30.0
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_ACTOR_VIEW_DEG = 47.0  # from top to bottom: what the actor's room is made for
 _MAX_PIXELS = 7680 * 4320
 
 
@@ -159,7 +160,8 @@ class ActorSource:
         self.name = f"actor{seed}"
         self.script = Script(seed=seed, duration_s=duration_s)
         self._look = Look.random(np.random.default_rng(seed))
-        self._view = View(width=width, height=height)
+        across = 2 * math.atan(width / height * math.tan(math.radians(_ACTOR_VIEW_DEG) / 2))
+        self._view = View(width=width, height=height, horizontal_fov_deg=math.degrees(across))
         self._backdrop = background(seed, width, height)
         self._duration_s = duration_s
 

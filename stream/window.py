@@ -47,7 +47,7 @@ class WindowCutter:
                 yield from self._last(ended, person)
         complete: list[tuple[int, int]] = []
         for track, joints in zip(tracks.ids, tracks.joints, strict=True):
-            person = self._people.setdefault(track, _Person(camera=tracks.camera, keep=self.config.frames + self.config.hop))
+            person = self._people.setdefault(track, _Person(camera=tracks.camera, keep=2 * self.config.frames))
             first, ticks = person.resampler.push(tracks.t, joints)
             person.captured_at, person.t = tracks.captured_at, tracks.t
             for tick, value in enumerate(ticks, start=first):
@@ -60,9 +60,9 @@ class WindowCutter:
 
     def finish(self) -> Iterator[Window]:
         """The last windows of everybody still in view: the stream is over."""
-        people, self._people = self._people, {}
-        for track, person in people.items():
+        for track, person in self._people.items():
             yield from self._last(track, person)
+        self._people = {}
 
     def _last(self, track: int, person: _Person) -> Iterator[Window]:
         # Whoever was never in a window is not worth an ending: nobody downstream has heard of them.
@@ -101,7 +101,7 @@ class WindowCutter:
 @dataclass
 class _Person:
     camera: str
-    keep: int  # ticks
+    keep: int  # ticks: a window's, and as many more as may come at once after a gap
     resampler: Resampler = field(default_factory=lambda: Resampler(HZ))
     ticks: dict[int, F32] = field(default_factory=dict)
     windows: int = 0

@@ -30,10 +30,15 @@ IMPORT_NAMES = {"pyzmq": {"zmq"}, "mediapipe": {"mediapipe", "cv2"}}
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
+def _files() -> list[Path]:
+    """Every file of the package: the modules at the top, and all that stands in the four rooms."""
+    inside = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
+    kept = [path for path in inside if not set(path.relative_to(ROOT).parts) & set(NOT_SOURCE)]
+    return sorted([*ROOT.glob("*.py"), *kept])
+
+
 def _sources() -> list[Path]:
-    """Every module of the package."""
-    rooms = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if not set(path.parts) & set(NOT_SOURCE)]
-    return sorted([*ROOT.glob("*.py"), *rooms])
+    return [path for path in _files() if path.suffix == ".py"]
 
 
 def _name(path: Path) -> str:
@@ -119,7 +124,8 @@ def _dependency_names() -> set[str]:
 
 
 each_source = pytest.mark.parametrize("path", _sources(), ids=lambda path: str(path.relative_to(ROOT)))
-LIVE = [name for name in MODULES if _room(name) == "stream"] + [f"{PACKAGE}.launch.cli"]
+LIVE = [name for name in MODULES if _room(name) == "stream"]
+LIVE += [f"{PACKAGE}.launch.{name}" for name in ("cli", "live", "single", "doctor", "bench")]
 
 
 @each_source
@@ -147,7 +153,9 @@ def test_no_stream_module_knows_torch(path: Path) -> None:
 @pytest.mark.parametrize("module", LIVE)
 def test_the_live_path_needs_only_the_dependencies(module: str) -> None:
     promised = {PACKAGE, *_dependency_names(), *sys.stdlib_module_names}
+    assert module in MODULES
     for name in sorted(_loaded_with(module)):
+        assert _room(name) != "train", f"loading {module} loads {MODULES[name].relative_to(ROOT)}"
         for found in _imports(MODULES[name]):
             assert found.lazy or found.target.split(".")[0] in promised, (
                 f"loading {module} loads {MODULES[name].relative_to(ROOT)}, whose line {found.line} imports "
@@ -212,12 +220,7 @@ def test_the_wheel_holds_every_file_and_no_stray_module(tmp_path: Path) -> None:
     )
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    files = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
-    expected = {
-        f"{PACKAGE}/{path.relative_to(ROOT).as_posix()}"
-        for path in [*ROOT.glob("*.py"), *files]
-        if not set(path.parts) & set(NOT_SOURCE) and path.suffix != ".md"
-    }
+    expected = {f"{PACKAGE}/{path.relative_to(ROOT).as_posix()}" for path in _files() if path.suffix != ".md"}
     assert inside == expected, "the lists `packages` and `package-data` in pyproject.toml decide what travels"
 
 

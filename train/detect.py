@@ -45,12 +45,12 @@ class Training:
     batch: int = 64
     lr: float = 1e-3
     weight_decay: float = 0.02
-    warmup: int = 100
+    warmup: int = 50
     label_smoothing: float = 0.05
     average: float = 0.995
     seed: int = 0
-    checkpoint_every_s: float = 180.0
-    log_every: int = 20
+    checkpoint_every_s: float = 300.0
+    log_every: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class _Run:
             for name, value in self.detector.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
         self.seconds += time.monotonic() - began
-        return float(loss)
+        return float(loss.detach())
 
     def _schedule(self) -> float:
         """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
@@ -165,7 +165,7 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def frame_accuracy(detector: Detector, streams: Sequence[Stream], hop: int = 16) -> float:
+def frame_accuracy(detector: Detector, streams: Sequence[Stream], hop: int = 48) -> float:
     """The share of frames right, each scored by the windows that cover it (every `hop` frames, mean probability)."""
     right = counted = 0
     with torch.inference_mode():

@@ -404,6 +404,20 @@ def test_without_a_terminal_there_is_a_line_for_every_start_and_end() -> None:
     ]
 
 
+def test_on_a_terminal_the_screen_is_redrawn_in_place() -> None:
+    feed, stop, out = QueueFeed(), threading.Event(), io.StringIO()
+    console = Console(file=out, width=80, height=24, force_terminal=True)
+    thread = threading.Thread(target=run_terminal, args=(feed, CLASSES, console), kwargs={"stop": stop})
+    thread.start()
+    until(lambda: "waiting for the camera" in out.getvalue(), "the first screen")
+    feed.put(tracks(60), decision(0, (2,) * 60))
+    until(lambda: "70%  for 2.0 s" in out.getvalue(), "the person")
+    stop.set()
+    thread.join()
+    enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+    assert out.getvalue().index(enter) < out.getvalue().index(leave)  # the user's own screen comes back
+
+
 # --- the server -------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,54 @@
+"""`skelstream bench live`: the live pipeline on the drawn actor, measured: latency, its growth, memory over time."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..stream.processes import Settings
+from .live import Live, run_live
+
+
+def bench_live(seconds: float, width: int, height: int, detectors: int, seed: int) -> int:
+    """Run for `seconds` and print the figures. The actor is drawn on the same cores, which a camera would not need."""
+    settings = Settings(folder="", camera=f"actor:{seed}", width=width, height=height, duration_s=seconds)
+    began = time.monotonic()
+    outcome = run_live(Live(settings=settings, detectors=detectors, json=True, page=False))
+    if outcome.code:
+        return outcome.code
+    summary = outcome.summary
+    console = Console()
+    console.print(f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, {time.monotonic() - began:.0f} s with start and stop")
+    latencies = 1000 * np.array(summary.latencies_s)
+    table = Table(title="capture to scored frame")
+    for column in ("part of the run", "frames", "p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(column, justify="right")
+    for name, part in (("all", latencies), *((f"quarter {i + 1}", q) for i, q in enumerate(np.array_split(latencies, 4)))):
+        table.add_row(name, str(len(part)), *(f"{np.percentile(part, p):.1f}" for p in (50, 95, 99)))
+    console.print(table)
+    table = Table(title="stages")
+    for column in ("stage", "CPU of one core", "memory MB, first", "last", "most", "dropped"):
+        table.add_column(column, justify="right")
+    for (stage, pid), report in sorted(summary.reports.items()):
+        memory = summary.memory_mb[stage, pid]
+        settled = memory[min(len(memory) // 10 + 4, len(memory) - 1)]
+        table.add_row(
+            stage, f"{report.gauges.get('cpu_s', 0) / seconds:.0%}", f"{settled:.0f}", f"{memory[-1]:.0f}",
+            f"{max(memory):.0f}", str(report.counters.get("dropped", 0)),
+        )  # fmt: skip
+    console.print(table)
+    return 0
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "processor unknown"
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "processor unknown")

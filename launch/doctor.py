@@ -1,0 +1,125 @@
+"""`skelstream doctor` and `skelstream models`: what is here, what works, and what to do about the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..encoder.bundle import Bundle, available_bundles
+from ..encoder.engine.compile import compile_engine
+from ..stream.actor import Script
+from ..stream.draw import Look, View, background, draw_scene
+from ..stream.pose import PoseEstimator
+from ..stream.pose_model import ensure_pose_model
+from ..stream.wire import Frame
+
+_PACKAGES = ("numpy", "mediapipe", "opencv-contrib-python", "openvino", "pyzmq", "msgspec", "starlette", "torch")
+_OTHER_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
+
+
+def show_models(fetch: bool) -> int:
+    """List the shipped bundles; with `fetch`, get the pose model too."""
+    console = Console()
+    table = Table(title="shipped bundles")
+    for column in ("name", "hidden", "classes", "delay", "trained on"):
+        table.add_column(column)
+    for name in available_bundles():
+        config = Bundle.load(name).config
+        data = config.provenance.get("data", [])
+        table.add_row(
+            name, str(config.encoder.hidden), f"{len(config.classes) - 1} actions", f"{config.decode.delay} frames",
+            ", ".join(sorted({str(line).split(" ")[0] for line in data})),
+        )  # fmt: skip
+    console.print(table)
+    for name in available_bundles():
+        console.print(f"{name}: {', '.join(Bundle.load(name).config.classes[1:])}")
+    if fetch:
+        console.print(f"pose model lite: {ensure_pose_model('lite', say=console.print)}")
+    return 0
+
+
+def examine() -> int:
+    """Try every part that `live` needs; 0 if all work, else 1."""
+    console = Console()
+    console.print(f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")
+    for package in _PACKAGES:
+        console.print(f"  {package} {_version(package) or 'not installed'}")
+    webcams = sorted(str(path) for path in Path("/dev").glob("video*"))
+    console.print(f"webcams: {', '.join(webcams) or 'none (live uses the drawn actor)'}")
+    checks: dict[str, Callable[[], str]] = {
+        "one OpenCV": _one_opencv, "detector": _detector, "pose": _pose, "sockets": _sockets,
+    }  # fmt: skip
+    failed = 0
+    for name, check in checks.items():
+        try:
+            console.print(f"[green]ok[/green]    {name}: {check()}")
+        except Exception as error:  # whatever goes wrong here is the answer that was asked for
+            failed += 1
+            console.print(f"[red]fails[/red] {name}: {error}")
+    return 1 if failed else 0
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _one_opencv() -> str:
+    others = [package for package in _OTHER_OPENCV if _version(package)]
+    if others:
+        raise ValueError(f"{', '.join(others)} and MediaPipe's OpenCV overwrite each other; pip uninstall {' '.join(others)}")
+    return "MediaPipe's own"
+
+
+def _detector() -> str:
+    bundle = Bundle.load("small")
+    engine = compile_engine(bundle, threads=1)
+    windows = bundle.reference().joints[:1]
+    engine.infer(windows)
+    began = time.perf_counter()
+    for _ in range(20):
+        engine.infer(windows)
+    took_ms = 1000 * (time.perf_counter() - began) / 20
+    engine.close()
+    return f"small on {engine.name} ({engine.precision}), {took_ms:.1f} ms a window on one thread, parity holds"
+
+
+def _pose() -> str:
+    script, look = Script(seed=0, duration_s=5), Look.random(np.random.default_rng(0))
+    backdrop = background(0, 640, 480)
+    pictures = [draw_scene([(script.pose(i / 15), look)], View(width=640, height=480), backdrop) for i in range(15)]
+    with PoseEstimator(PoseEstimator.Config(), say=lambda line: print(line, file=sys.stderr)) as estimator:
+        began = time.perf_counter()
+        found = [
+            len(estimator.estimate(Frame(camera="doctor", t=i / 15, captured_at=0.0, seq=i, image=picture)).image)
+            for i, picture in enumerate(pictures)
+        ]
+        took_ms = 1000 * (time.perf_counter() - began) / len(pictures)
+    if sum(found) < len(found) // 2:
+        raise ValueError("MediaPipe does not find a drawn person; reinstall mediapipe")
+    return f"MediaPipe lite finds the drawn actor, {took_ms:.0f} ms a frame"
+
+
+def _sockets() -> str:
+    import tempfile
+
+    from ..stream.stage import Place
+    from ..stream.wire import End, Inbox, Outbox
+
+    with tempfile.TemporaryDirectory(prefix="skelstream-") as folder:
+        link = Place(Path(folder)).link("frames")
+        with Outbox(link, queue=1) as outbox, Inbox(link, queue=1) as inbox:
+            if not outbox.send(End(camera="doctor"), 2.0) or inbox.receive(2.0) is None:
+                raise ValueError("a message through an ipc socket does not arrive; is the temporary folder writable?")
+    return "ipc works"
