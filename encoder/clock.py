@@ -34,7 +34,9 @@ def resample(times_s: NDArray[np.float64], values: NDArray[np.floating], hz: flo
     Raises ValueError if the times do not increase strictly, or there is none.
     """
     if len(times_s) == 0 or len(times_s) != len(values):
-        raise ValueError(f"{len(times_s)} time stamps for {len(values)} frames; there must be one for each, and at least one")
+        raise ValueError(
+            f"{len(times_s)} time stamps for {len(values)} frames; there must be one for each, and at least one"
+        )
     if not (np.diff(times_s) > 0).all():
         raise ValueError("time stamps must increase strictly; sort the frames and drop repeated ones")
     first = first_tick_at(times_s[0], hz)

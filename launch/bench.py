@@ -23,12 +23,17 @@ def bench_live(seconds: float, width: int, height: int, detectors: int, seed: in
         return outcome.code
     summary = outcome.summary
     console = Console()
-    console.print(f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, {time.monotonic() - began:.0f} s with start and stop")
+    console.print(
+        f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, {time.monotonic() - began:.0f} s with start and stop"
+    )
     latencies = 1000 * np.array(summary.latencies_s)
     table = Table(title="capture to scored frame")
     for column in ("part of the run", "frames", "p50 ms", "p95 ms", "p99 ms"):
         table.add_column(column, justify="right")
-    for name, part in (("all", latencies), *((f"quarter {i + 1}", q) for i, q in enumerate(np.array_split(latencies, 4)))):
+    for name, part in (
+        ("all", latencies),
+        *((f"quarter {i + 1}", q) for i, q in enumerate(np.array_split(latencies, 4))),
+    ):
         table.add_row(name, str(len(part)), *(f"{np.percentile(part, p):.1f}" for p in (50, 95, 99)))
     console.print(table)
     table = Table(title="stages")

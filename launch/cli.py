@@ -20,7 +20,9 @@ from ..stream.processes import Settings
 
 PoseModel = Literal["lite", "full", "heavy"]
 EngineName = Literal["auto", "openvino", "torch"]
-Camera = Annotated[str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")]
+Camera = Annotated[
+    str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")
+]
 _ACTOR_S = 60.0
 
 
@@ -151,7 +153,9 @@ def decode(*, model: str = "small", delay: int | None = None, lossless: bool = F
     return _stage("decode", Settings(folder=at, model=model, delay=delay, lossless=lossless))
 
 
-def view(*, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = "") -> int:
+def view(
+    *, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = ""
+) -> int:
     """The page (or the terminal view) of a pipeline that runs already."""
     if not terminal:
         return _stage("view", Settings(folder=at, model=model, host=host, port=port))
@@ -250,7 +254,9 @@ def train_detect(
     return train_and_bundle(stores, out, size, steps, batch, lr, seed)
 
 
-def bench_live(*, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, seed: int = 0) -> int:
+def bench_live(
+    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, seed: int = 0
+) -> int:
     """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
     from .bench import bench_live as run
 
@@ -275,7 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands, program = _COMMANDS, "skelstream"
     if words and words[0] in _GROUPS:
         commands, program, words = _GROUPS[words[0]], f"skelstream {words[0]}", words[1:]
-    groups = "" if program != "skelstream" else "; and: " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
+    groups = (
+        "" if program != "skelstream" else "; and: " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
+    )
     try:
         code: int = tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, args=words, description=f"What people do, from their skeletons, live{groups}."

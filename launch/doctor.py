@@ -78,7 +78,9 @@ def _version(package: str) -> str | None:
 def _one_opencv() -> str:
     others = [package for package in _OTHER_OPENCV if _version(package)]
     if others:
-        raise ValueError(f"{', '.join(others)} and MediaPipe's OpenCV overwrite each other; pip uninstall {' '.join(others)}")
+        raise ValueError(
+            f"{', '.join(others)} and MediaPipe's OpenCV overwrite each other; pip uninstall {' '.join(others)}"
+        )
     return "MediaPipe's own"
 
 

@@ -32,7 +32,9 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def evaluate_bundle(model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: Backend) -> int:
+def evaluate_bundle(
+    model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: Backend
+) -> int:
     """Print the table and write report.json and the confusion matrices to `out`.
 
     Raises ValueError if a store is none, or holds nobody of this part.
@@ -55,7 +57,9 @@ def evaluate_bundle(model: str, stores: Sequence[Path], out: Path, part: Literal
         real = [pair for pair in chosen if pair[0].dataset != "actor"]
         if real:
             rows[f"all real, {source}"] = _report([s for _, s in real], bundle)
-            _picture([s for _, s in real], bundle, out / f"confusion-{_slug(source)}.png", f"{bundle.name}, {part}, {source}")
+            _picture(
+                [s for _, s in real], bundle, out / f"confusion-{_slug(source)}.png", f"{bundle.name}, {part}, {source}"
+            )
     if pairs := _seen_both_ways(scored):
         rows["same recordings, recorded"] = _report([pair[0] for pair in pairs], bundle)
         rows["same recordings, drawn and seen"] = _report([pair[1] for pair in pairs], bundle)
@@ -93,7 +97,9 @@ def _report(streams: list[ScoredStream], bundle: Bundle) -> DetectionReport:
 
 def _picture(streams: list[ScoredStream], bundle: Bundle, path: Path, title: str) -> None:
     classes = bundle.config.classes
-    matrix = sum((confusion_matrix(s.decided, s.truth, len(classes)) for s in streams), np.zeros((len(classes),) * 2, int))
+    matrix = sum(
+        (confusion_matrix(s.decided, s.truth, len(classes)) for s in streams), np.zeros((len(classes),) * 2, int)
+    )
     draw_confusion(matrix, classes, path, title)
 
 
@@ -117,7 +123,9 @@ def _cell(key: str, value: float) -> str:
 
 
 def _plain(report: DetectionReport) -> dict[str, float | None]:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(report).items()}
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(report).items()
+    }
 
 
 def _slug(text: str) -> str:

@@ -41,7 +41,15 @@ class DrawnStore:
 
 
 def draw_and_extract(
-    source: Path, out: Path, *, variant: str, subjects: frozenset[str] | None, every: int, stride: int, seed: int, processes: int
+    source: Path,
+    out: Path,
+    *,
+    variant: str,
+    subjects: frozenset[str] | None,
+    every: int,
+    stride: int,
+    seed: int,
+    processes: int,
 ) -> DrawnStore:
     """Write the store `out` of the recordings in `source` as MediaPipe's `variant` sees them when drawn.
 
@@ -59,7 +67,9 @@ def draw_and_extract(
         jobs = [(source, entry, variant, stride, seed) for entry in entries]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             for entry, recording in progress(
-                zip(entries, pool.imap(_extract, jobs), strict=True), total=len(entries), description=f"drawing {store.dataset}"
+                zip(entries, pool.imap(_extract, jobs), strict=True),
+                total=len(entries),
+                description=f"drawing {store.dataset}",
             ):
                 found += -(-entry.length // stride)
                 seen += 0 if recording is None else len(recording.times_s)

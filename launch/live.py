@@ -23,6 +23,7 @@ from ..stream.camera import Source, open_source
 from ..stream.pose_model import ensure_pose_model
 from ..stream.processes import SHOWN, Settings
 from ..stream.record import read_recording
+from ..stream.view.server import listen
 from ..stream.wire import AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
 from .summary import Summary, Truth
 from .supervisor import StageFailed, Supervisor
@@ -73,7 +74,9 @@ def run_live(live: Live) -> Outcome:
                 if not _wait_until_ready(supervisor, bus, 1 + len(stages), interrupted):
                     return Outcome(summary, 130)
                 if live.page:
-                    console.print(f"[bold]http://{settings.host}:{settings.port}[/bold] shows what is seen; Ctrl-C ends")
+                    console.print(
+                        f"[bold]http://{settings.host}:{settings.port}[/bold] shows what is seen; Ctrl-C ends"
+                    )
                 supervisor.start(source)
                 with _terminal(live, place.link("bus-out"), classes, console):
                     _listen(live, supervisor, bus, summary, source, interrupted)
@@ -95,10 +98,8 @@ def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
         raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")
     bundle = Bundle.load(settings.model)
     if settings.delay is not None:
-        replace(bundle.config.decode, delay=settings.delay)
+        replace(bundle.config, decode=replace(bundle.config.decode, delay=settings.delay))
     if live.page:
-        from ..stream.view.server import listen
-
         listen(settings.host, settings.port).close()
     if settings.record and Path(settings.record).exists():
         raise ValueError(f"{settings.record} exists already; choose another name for the recording")
@@ -179,7 +180,10 @@ def _say(event: Event, live: Live, timed: bool) -> None:
         took = "" if event.t_end is None else f"  {event.t_end - event.t_start:5.1f} s"
         at = event.t_start if event.t_end is None else event.t_end
         late = f"  +{latency_ms} ms" if timed and event.kind == "start" else ""
-        print(f"{at:8.2f}  person {event.track}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}", flush=True)
+        print(
+            f"{at:8.2f}  person {event.track}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}",
+            flush=True,
+        )
 
 
 @contextlib.contextmanager
@@ -208,7 +212,9 @@ def _terminal(live: Live, endpoint: str, classes: tuple[str, ...], console: Cons
 
     stop = threading.Event()
     with Subscriber(endpoint, SHOWN) as feed:
-        thread = threading.Thread(target=run_terminal, args=(feed, classes, console), kwargs={"stop": stop}, name="terminal")
+        thread = threading.Thread(
+            target=run_terminal, args=(feed, classes, console), kwargs={"stop": stop}, name="terminal"
+        )
         thread.start()
         try:
             yield

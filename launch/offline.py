@@ -33,7 +33,9 @@ class Windowed:
 def score_windows(engine: Engine, stream: Stream, hop: int) -> Windowed:
     """Score the windows that `WindowCutter` would cut of this stream (the frames' ticks being 0, 1, 2 ...)."""
     first = WindowCutter.Config().min_valid - 1
-    ends = np.array([t for t in range(len(stream.labels)) if t >= first and (t + 1) % hop == 0] + [len(stream.labels) - 1])
+    ends = np.array(
+        [t for t in range(len(stream.labels)) if t >= first and (t + 1) % hop == 0] + [len(stream.labels) - 1]
+    )
     scored = [
         softmax(engine.infer(np.stack([cut_offline(stream.joints, end) for end in ends[i : i + _BATCH]])))
         for i in range(0, len(ends), _BATCH)

@@ -38,7 +38,9 @@ def prepare(dataset: str, raw: Path, store: Path) -> int:
         licence=licence, source="recorded",
     )  # fmt: skip
     people = len({entry.subject for entry in written.entries})
-    print(f"{store}: {len(written.entries)} recordings of {people} people, {len(written.frames)} frames", file=sys.stderr)
+    print(
+        f"{store}: {len(written.entries)} recordings of {people} people, {len(written.frames)} frames", file=sys.stderr
+    )
     return 0
 
 
@@ -56,9 +58,14 @@ def draw(
     drawn = draw_and_extract(
         source, out, variant=pose, subjects=subjects, every=every, stride=stride, seed=seed, processes=processes
     )
-    print(f"{out}: {drawn.seen} of {drawn.frames} drawn frames seen ({drawn.seen / max(drawn.frames, 1):.2%})", file=sys.stderr)
+    print(
+        f"{out}: {drawn.seen} of {drawn.frames} drawn frames seen ({drawn.seen / max(drawn.frames, 1):.2%})",
+        file=sys.stderr,
+    )
     if drawn.left_out:
-        print(f"left out, seen too little: {len(drawn.left_out)} ({', '.join(drawn.left_out[:5])} ...)", file=sys.stderr)
+        print(
+            f"left out, seen too little: {len(drawn.left_out)} ({', '.join(drawn.left_out[:5])} ...)", file=sys.stderr
+        )
     return 0
 
 

@@ -45,7 +45,9 @@ class Summary:
             newest = message.decided_at - message.captured_at
             # A window brings `hop` new frames; the older of them have waited for the newest.
             self.latencies_s += [newest + i / HZ for i in range(self.hop)]
-            self.first_tick = message.first_tick if self.first_tick is None else min(self.first_tick, message.first_tick)
+            self.first_tick = (
+                message.first_tick if self.first_tick is None else min(self.first_tick, message.first_tick)
+            )
             self.end_tick = max(self.end_tick, message.first_tick + len(message.labels))
         elif isinstance(message, Event):
             if message.kind != "update":
@@ -94,4 +96,3 @@ class Summary:
         if truth is not None and (scores := self.accuracy(truth)) is not None:
             lines.append(f"truth       frame accuracy {100 * scores[0]:.1f} %, event F1@0.5 {scores[1]:.2f}")
         return lines
-

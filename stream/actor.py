@@ -530,9 +530,10 @@ class _Body:
 
     @property
     def room(self) -> _Room:
-        """As near as 2 m where floor and raised hands still fit into the picture."""
-        tallest = 1.27 * self.height + self.floor_y
-        near = max(2.0, max(-self.floor_y, tallest) / math.tan(math.radians(23.4)))
+        """As near as 2 m where the floor before the feet and a raised hand still fit into the picture."""
+        half_height = math.tan(math.radians(23.4))
+        raised = 1.27 * self.height + self.floor_y
+        near = max(2.0, -self.floor_y / half_height + 0.2 * self.height, raised / half_height)
         return _Room(near, max(3.5, near + 0.4), 0.56 * self.height)
 
     def joints(self, controls: dict[str, F64], root: _Root, foot_l: _Foot, foot_r: _Foot) -> NDArray[np.float32]:

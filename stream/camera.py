@@ -14,6 +14,7 @@ folder, skeletons) gives every frame and waits for whoever is slow.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,10 @@ from .actor import Script
 from .draw import Look, View, background, draw_scene
 from .skeleton_file import SkeletonClip, read_clip
 from .wire import U8, Frame
+
+# OpenCV and the FFmpeg in it complain on stderr; the one clear line is ours to write. (-8 is FFmpeg's "quiet".)
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FPS = 30.0
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -61,7 +66,9 @@ def open_source(spec: str, *, width: int = 1280, height: int = 720, duration_s: 
     if kind == "skeletons":
         return SkeletonSource(read_clip(rest), width=width, height=height)
     if spec.isdigit():
-        return CaptureSource(int(spec), name=f"camera{spec}", live=True, width=width, height=height, duration_s=duration_s)
+        return CaptureSource(
+            int(spec), name=f"camera{spec}", live=True, width=width, height=height, duration_s=duration_s
+        )
     if "://" in spec:
         return CaptureSource(spec, name=kind, live=True, width=width, height=height, duration_s=duration_s)
     path = Path(spec)
@@ -85,8 +92,6 @@ class CaptureSource:
 
     def __init__(self, target: int | str, *, name: str, live: bool, width: int, height: int, duration_s: float) -> None:
         self.name, self.live, self._duration_s = name, live, duration_s
-        # OpenCV writes its own complaints to stderr; the one clear line is ours to write.
-        cv2.setLogLevel(0)
         self._capture = cv2.VideoCapture(target)
         if isinstance(target, int):
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
@@ -98,7 +103,9 @@ class CaptureSource:
             if isinstance(target, int):
                 raise ValueError(f"camera {target} does not exist or gives no picture; plug it in, or try `actor`")
             if live:
-                raise ValueError(f"the stream of {_without_credentials(str(target))} cannot be read; check address and network")
+                raise ValueError(
+                    f"the stream of {_without_credentials(str(target))} cannot be read; check address and network"
+                )
             raise ValueError(f"{target} is no video that can be read; give a video file such as clip.mp4")
 
     def frames(self) -> Iterator[Frame]:

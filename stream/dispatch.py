@@ -87,7 +87,11 @@ class Dispatcher:
 
     def expire(self, now: float) -> set[bytes]:
         """Take back what has been out for too long; returns the detectors that are given up."""
-        late = {e.worker for e in self._entries.values() if e.worker is not None and now - e.sent_at > self.config.patience_s}
+        late = {
+            e.worker
+            for e in self._entries.values()
+            if e.worker is not None and now - e.sent_at > self.config.patience_s
+        }
         for worker in late:
             self.give_back(worker)
         return late

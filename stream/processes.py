@@ -24,7 +24,23 @@ from typing import Literal
 
 from .stage import Place, Stage
 from .wire import (
-    AnyMessage, Bus, Decision, End, Event, Feeder, Frame, Inbox, Outbox, People, Preview, Report, Subscriber, Tracks, Window, Worker, WorkServer,
+    AnyMessage,
+    Bus,
+    Decision,
+    End,
+    Event,
+    Feeder,
+    Frame,
+    Inbox,
+    Outbox,
+    People,
+    Preview,
+    Report,
+    Subscriber,
+    Tracks,
+    Window,
+    Worker,
+    WorkServer,
     wait_any,
 )  # fmt: skip
 

@@ -46,14 +46,18 @@ def read_clip(spec: str) -> SkeletonClip:
         with np.load(path, allow_pickle=False) as archive:
             return _clip(path, {key: archive[key] for key in archive.files}, which)
     except (OSError, EOFError, KeyError, IndexError) as error:
-        raise ValueError(f"{path} holds no skeletons that can be read ({error}); see stream/skeleton_file.py") from error
+        raise ValueError(
+            f"{path} holds no skeletons that can be read ({error}); see stream/skeleton_file.py"
+        ) from error
 
 
 def _clip(path: Path, data: dict[str, Any], which: str) -> SkeletonClip:
     offsets = data["offsets"]
     names = [str(name) for name in data.get("name", [])]
     if which and not which.isdigit() and which not in names:
-        raise ValueError(f"{path} has no clip {which!r}; it has numbers 0 to {len(offsets) - 2}, or names like {names[:3]}")
+        raise ValueError(
+            f"{path} has no clip {which!r}; it has numbers 0 to {len(offsets) - 2}, or names like {names[:3]}"
+        )
     i = names.index(which) if which in names else int(which or 0)
     if i >= len(offsets) - 1:
         raise ValueError(f"{path} has no clip {i}; it has 0 to {len(offsets) - 2}")
@@ -63,7 +67,9 @@ def _clip(path: Path, data: dict[str, Any], which: str) -> SkeletonClip:
     x = np.asarray(data["x"][frames] if "x" in data else data["x_q"][frames] * data["x_scale"], np.float32)
     x = x[:, None] if x.ndim == 3 else x
     if x.ndim != 4 or x.shape[2] not in _LAYOUTS or x.shape[3] != 3:
-        raise ValueError(f"{path}: joints of shape {x.shape[1:]} are no layout that we know ({sorted(_LAYOUTS)} joints)")
+        raise ValueError(
+            f"{path}: joints of shape {x.shape[1:]} are no layout that we know ({sorted(_LAYOUTS)} joints)"
+        )
     seen = np.isfinite(x).all(axis=(2, 3), keepdims=True) & (x != 0).any(axis=(2, 3), keepdims=True)
     joints = np.where(seen, to_ntu25(np.nan_to_num(x), _LAYOUTS[x.shape[2]]), 0).astype(np.float32)
     times_s, keep = np.unique(_times(data, frames), return_index=True)

@@ -87,7 +87,9 @@ class Stage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._state = "ended" if error is None else "failed"
         self.report(force=True, message="" if error is None else str(error))
         time.sleep(0.05)  # the last report must leave before the socket closes

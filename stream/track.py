@@ -102,7 +102,10 @@ class Tracker:
     def push(self, people: People) -> Tracks:
         """The same people with identities, in the order of `People`, less those found twice."""
         found = self._without_twins(
-            [lift(*landmarks, people.size) for landmarks in zip(people.image, people.world, people.visibility, strict=True)]
+            [
+                lift(*landmarks, people.size)
+                for landmarks in zip(people.image, people.world, people.visibility, strict=True)
+            ]
         )
         assigned = self._assign(people.t, found)
         ids, joints = [], []

@@ -218,7 +218,9 @@ def check_endpoint(endpoint: str) -> str:
     """
     local = endpoint.startswith(("ipc://", "inproc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:"))
     if not local:
-        raise ValueError(f"{endpoint} reaches beyond this machine, and plain sockets must not; use ipc:// or tcp://127.0.0.1")
+        raise ValueError(
+            f"{endpoint} reaches beyond this machine, and plain sockets must not; use ipc:// or tcp://127.0.0.1"
+        )
     return endpoint
 
 
@@ -244,7 +246,9 @@ class _Socket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _wait(self, timeout_s: float, flag: int = zmq.POLLIN) -> bool:

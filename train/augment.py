@@ -86,5 +86,7 @@ def add_bystander(x_BCTVM: Tensor, which_B: Tensor, generator: torch.Generator) 
     beside = torch.stack([side, torch.zeros(b), torch.randn(b, generator=generator) * 0.3], dim=1)
     shift = x_BCTVM[:, :, 0, _BASE, 0] - other[:, :, 0, _BASE] + beside
     seen = (other.abs().amax(dim=(1, 3), keepdim=True) > 0).float()
-    second = torch.where((which_B & free_B).view(-1, 1, 1, 1), (other + shift[:, :, None, None]) * seen, x_BCTVM[..., 1])
+    second = torch.where(
+        (which_B & free_B).view(-1, 1, 1, 1), (other + shift[:, :, None, None]) * seen, x_BCTVM[..., 1]
+    )
     return torch.stack([x_BCTVM[..., 0], second], dim=-1)

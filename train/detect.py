@@ -87,7 +87,9 @@ def train_detector(stores: Sequence[Store], out: Path, config: Training, say: Sa
             left_min = (config.steps - run.step) * config.batch / rate / 60
             say(f"step {run.step}/{config.steps}  loss {loss_mean:.3f}  {rate:.0f} windows/s  {left_min:.0f} min left")
             with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps({"step": run.step, "loss": round(loss_mean, 5), "seconds": round(run.seconds, 1)}) + "\n")
+                log.write(
+                    json.dumps({"step": run.step, "loss": round(loss_mean, 5), "seconds": round(run.seconds, 1)}) + "\n"
+                )
         if time.monotonic() - saved > config.checkpoint_every_s or run.step == config.steps:
             run.save(out / "checkpoint.pt")
             saved = time.monotonic()
@@ -104,7 +106,8 @@ class _Run:
         decayed = [p for p in detector.parameters() if p.ndim > 1]
         plain = [p for p in detector.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=config.lr
+            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=config.lr,
         )
         self.average = {name: value.detach().clone() for name, value in detector.state_dict().items()}
         self.step = 0
@@ -120,7 +123,10 @@ class _Run:
         joints_BCTVM, labels_BT = sampler.draw(rng, self.config.batch)
         logits_BTK = self.detector(augment(joints_BCTVM, generator))
         loss: Tensor = F.cross_entropy(
-            logits_BTK.flatten(0, 1), labels_BT.flatten(), ignore_index=IGNORE, label_smoothing=self.config.label_smoothing
+            logits_BTK.flatten(0, 1),
+            labels_BT.flatten(),
+            ignore_index=IGNORE,
+            label_smoothing=self.config.label_smoothing,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * self._schedule()
@@ -198,7 +204,10 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np
 
 def _check_same_run(out: Path, config: Training, stores: Sequence[Store]) -> None:
     """A folder holds one run: going on with other settings would mix two."""
-    mine = {"config": asdict(config), "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores)}
+    mine = {
+        "config": asdict(config),
+        "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores),
+    }
     path = out / "run.json"
     if path.is_file() and json.loads(path.read_text()) != mine:
         raise ValueError(f"{out} holds a run with other settings (run.json); choose another --out or remove it")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoder.layout import Layout, to_ntu25
 from ..encoder.clock import HZ, resample
+from ..encoder.layout import Layout, to_ntu25
 
 F32 = NDArray[np.float32]
 I16 = NDArray[np.int16]
@@ -33,7 +33,9 @@ class Recording:
     def __post_init__(self) -> None:
         n = len(self.times_s)
         if self.joints.shape[:1] != (n,) or self.joints.ndim != 4 or len(self.labels) != n:
-            raise ValueError(f"{self.name}: {n} times, joints {self.joints.shape} and {len(self.labels)} labels disagree")
+            raise ValueError(
+                f"{self.name}: {n} times, joints {self.joints.shape} and {len(self.labels)} labels disagree"
+            )
 
     def at_30_hz(self) -> tuple[F32, I16]:
         """Joints (N, M, 25, 3) and labels (N,) on the 30 Hz clock; a label is that of the nearest frame.
@@ -51,8 +53,15 @@ class Recording:
 
 
 def single_person(
-    *, name: str, subject: str, view: str = "", trimmed: bool, times_s: NDArray[np.float64], joints: F32,
-    layout: Layout, labels: I16,
+    *,
+    name: str,
+    subject: str,
+    view: str = "",
+    trimmed: bool,
+    times_s: NDArray[np.float64],
+    joints: F32,
+    layout: Layout,
+    labels: I16,
 ) -> Recording | None:
     """A recording of one person, joints (T, V, 3) of `layout`; None if fewer than five frames show somebody.
 

@@ -63,5 +63,3 @@ class WindowSampler:
         nearest = np.where(share[..., 0, 0, 0] < 0.5, before, after)
         joints = np.where(whole, (1 - share) * a + share * b, self.joints[nearest])
         return joints.astype(np.float32), self.labels[nearest].astype(np.int64)
-
-

@@ -58,7 +58,9 @@ class Store:
         self.labels: NDArray[np.int16] = np.load(path / "labels.npy", mmap_mode="r", allow_pickle=False)
         total = sum(entry.length for entry in self.entries)
         if self.frames.shape != (total, PEOPLE, 25, 3) or self.labels.shape != (total,):
-            raise ValueError(f"{path}: frames {self.frames.shape} do not fit the index ({total} frames); prepare it again")
+            raise ValueError(
+                f"{path}: frames {self.frames.shape} do not fit the index ({total} frames); prepare it again"
+            )
 
     def joints(self, entry: Entry) -> NDArray[np.float32]:
         """The joints (T, M, 25, 3) of one recording."""
