@@ -247,11 +247,20 @@ def train_detect(
     batch: int = 64,
     lr: float = 1e-3,
     seed: int = 0,
+    freeze_encoder: bool = False,
 ) -> int:
-    """Train a detector on prepared stores and write it as a bundle, OUT/bundle. Goes on where it was stopped."""
+    """Train a detector on prepared stores and write it as a bundle, OUT/bundle. Goes on where it was stopped.
+
+    Args:
+        size: small has a hidden size of 256, base is the paper's with 1024.
+        steps: batches; the learning rate follows half a cosine over them.
+        freeze_encoder: train the head alone on a random encoder, as a baseline.
+    """
+    from ..train.detect import Training
     from .train import train_and_bundle
 
-    return train_and_bundle(stores, out, size, steps, batch, lr, seed)
+    training = Training(size=size, steps=steps, batch=batch, lr=lr, seed=seed, freeze_encoder=freeze_encoder)
+    return train_and_bundle(stores, out, training)
 
 
 def bench_live(

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 from ..encoder.bundle import Bundle
 from ..encoder.engine.compile import compile_engine
@@ -22,13 +21,10 @@ _DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and lat
 _FIT_HOP = 8
 
 
-def train_and_bundle(
-    stores: Sequence[Path], out: Path, size: Literal["small", "base"], steps: int, batch: int, lr: float, seed: int
-) -> int:
+def train_and_bundle(stores: Sequence[Path], out: Path, training: Training) -> int:
     """Train into the folder `out` and write the bundle `out`/bundle. Raises ValueError for stores that are none."""
     opened = [Store(path) for path in stores]
-    config = Training(size=size, steps=steps, batch=batch, lr=lr, seed=seed)
-    trained = train_detector(opened, out, config, _say)
+    trained = train_detector(opened, out, training, _say)
     provenance = {**trained.provenance, "made": datetime.date.today().isoformat()}
     # The decoder is fitted to the scores of the engine that will run: so a bundle comes first, and is written anew.
     with tempfile.TemporaryDirectory() as scratch:

@@ -208,6 +208,29 @@ def decode(data: bytes | memoryview) -> AnyMessage:
         raise MalformedMessage(f"not a message of ours: {error}") from error
 
 
+def _parts(message: AnyMessage) -> list[bytes | memoryview]:
+    """What goes over a link. A frame's picture travels beside its message, so that megabytes are not copied twice."""
+    if not isinstance(message, Frame):
+        return [encode(message)]
+    image = np.ascontiguousarray(message.image)
+    # An image of no channels carries the height and the width.
+    return [encode(msgspec.structs.replace(message, image=image[..., :0])), image.data.cast("B")]
+
+
+def _joined(parts: Sequence[memoryview]) -> AnyMessage:
+    """The message that came in these parts; `MalformedMessage` if they do not fit together."""
+    message = decode(parts[0])
+    if not isinstance(message, Frame) and len(parts) == 1:
+        return message
+    if not isinstance(message, Frame) or len(parts) != 2 or message.image.ndim != 3:
+        raise MalformedMessage(f"{len(parts)} parts that are no frame")
+    height, width = message.image.shape[:2]
+    if len(parts[1]) != height * width * 3:
+        raise MalformedMessage(f"a picture of {width}x{height} in {len(parts[1])} bytes")
+    image = np.frombuffer(parts[1], np.uint8).reshape(height, width, 3)
+    return msgspec.structs.replace(message, image=image)
+
+
 # --- sockets ---------------------------------------------------------------------------------------------------------
 
 
@@ -266,7 +289,7 @@ class Outbox(_Socket):
         if not self._wait(timeout_s, zmq.POLLOUT):
             return False
         try:
-            self._socket.send(encode(message), zmq.NOBLOCK, copy=False)
+            self._socket.send_multipart(_parts(message), zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         return True
@@ -282,7 +305,7 @@ class Inbox(_Socket):
         """The next message, or None after `timeout_s`."""
         while self._wait(timeout_s):
             try:
-                return decode(self._socket.recv(zmq.NOBLOCK, copy=False).buffer)
+                return _joined([part.buffer for part in self._socket.recv_multipart(zmq.NOBLOCK, copy=False)])
             except MalformedMessage:
                 self.malformed += 1
         return None

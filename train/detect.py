@@ -38,7 +38,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How to train. `steps` batches of `batch` windows; `seed` decides everything random."""
+    """How to train. `steps` batches of `batch` windows; `seed` decides everything random.
+
+    `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
+    """
 
     size: Size = "small"
     steps: int = 3000
@@ -49,6 +52,7 @@ class Training:
     label_smoothing: float = 0.05
     average: float = 0.995
     seed: int = 0
+    freeze_encoder: bool = False
     checkpoint_every_s: float = 300.0
     log_every: int = 10
 
@@ -72,6 +76,7 @@ def train_detector(stores: Sequence[Store], out: Path, config: Training, say: Sa
     sampler = WindowSampler(streams_of(stores, ("train",)))
     validation = streams_of(stores, ("val",))
     detector = Detector(Detector.Config(encoder=DSTE.Config.named(config.size), classes=CLASSES))
+    detector.encoder.requires_grad_(not config.freeze_encoder)
     run = _Run(detector, config)
     if (out / "checkpoint.pt").is_file():
         run.load(out / "checkpoint.pt")
@@ -103,8 +108,8 @@ class _Run:
 
     def __init__(self, detector: Detector, config: Training) -> None:
         self.detector, self.config = detector, config
-        decayed = [p for p in detector.parameters() if p.ndim > 1]
-        plain = [p for p in detector.parameters() if p.ndim <= 1]
+        decayed = [p for p in detector.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in detector.parameters() if p.requires_grad and p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=config.lr,

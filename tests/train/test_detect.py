@@ -1,0 +1,92 @@
+"""Training: it learns, it goes on as if it had never stopped, and it ends in a bundle."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skelstream.encoder.dste import DSTE
+from skelstream.train import detect
+from skelstream.train.detect import Training, train_detector
+from skelstream.train.recording import Recording
+from skelstream.train.store import Store, write_store
+from skelstream.train.vocabulary import CLASSES
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    monkeypatch.setattr(DSTE.Config, "named", classmethod(lambda cls, size: cls(hidden=16, layers=1)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two people; whoever moves their hand up and down waves."""
+
+    body = np.random.default_rng(0).normal(size=(25, 3)) * 0.3 + [0, 0, 3]
+
+    def person(subject: str, phase_s: float) -> Recording:
+        times = np.arange(400) / 30
+        waving = ((times + phase_s) % 4) > 2
+        joints = np.zeros((400, 1, 25, 3)) + body
+        joints[:, 0, 7, 1] += np.where(waving, np.sin(12 * times), 0) * 0.5
+        return Recording(
+            name=f"actor/{subject}", subject=f"actor/{subject}", view="", trimmed=False, times_s=times,
+            joints=joints.astype(np.float32), labels=np.where(waving, CLASSES.index("wave"), 0).astype(np.int16),
+        )  # fmt: skip
+
+    return write_store(
+        tmp_path / "store", [person("train", 0.0), person("val", 1.0)], dataset="actor", classes=CLASSES, licence="ours",
+        source="recorded",
+    )  # fmt: skip
+
+
+def test_it_learns_to_tell_waving_from_standing(store: Store, tmp_path: Path) -> None:
+    said: list[str] = []
+    trained = train_detector([store], tmp_path / "run", Training(steps=150, batch=16, lr=3e-3, warmup=10, average=0.9), said.append)
+    validation = [line for line in said if "validation" in line]
+    assert float(validation[-1].split()[-1]) > 0.8
+    assert not trained.detector.training
+    assert trained.provenance["data"] == ["actor (recorded): ours"]
+
+
+def test_a_run_that_was_stopped_ends_where_the_uninterrupted_one_ends(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Training(steps=6, batch=4, checkpoint_every_s=0.0)
+    whole = train_detector([store], tmp_path / "whole", settings, lambda line: None)
+
+    class Stopped(Exception):
+        pass
+
+    advance = detect._Run.advance
+
+    def stop_at_four(self: detect._Run, sampler: detect.WindowSampler) -> float:
+        if self.step == 4:
+            raise Stopped
+        return advance(self, sampler)
+
+    monkeypatch.setattr(detect._Run, "advance", stop_at_four)
+    with pytest.raises(Stopped):
+        train_detector([store], tmp_path / "stopped", settings, lambda line: None)
+    monkeypatch.setattr(detect._Run, "advance", advance)
+    resumed = train_detector([store], tmp_path / "stopped", settings, lambda line: None)
+    for name, weight in whole.detector.state_dict().items():
+        torch.testing.assert_close(resumed.detector.state_dict()[name], weight, msg=name)
+
+
+def test_a_folder_holds_one_run(store: Store, tmp_path: Path) -> None:
+    train_detector([store], tmp_path / "run", Training(steps=1, batch=2), lambda line: None)
+    with pytest.raises(ValueError, match="other settings"):
+        train_detector([store], tmp_path / "run", Training(steps=2, batch=2), lambda line: None)
+
+
+def test_a_frozen_encoder_stays_as_it_was_drawn(store: Store, tmp_path: Path) -> None:
+    settings = Training(steps=3, batch=4, freeze_encoder=True)
+    trained = train_detector([store], tmp_path / "run", settings, lambda line: None)
+    torch.manual_seed(settings.seed)
+    fresh = detect.Detector(detect.Detector.Config(encoder=DSTE.Config.named("small"), classes=CLASSES))
+    for name, weight in fresh.encoder.state_dict().items():
+        torch.testing.assert_close(trained.detector.encoder.state_dict()[name], weight, msg=name)
+    assert not torch.equal(trained.detector.head.weight, fresh.head.weight)
