@@ -9,8 +9,9 @@ VENV   ?= .venv
 DEV    ?= .venv-dev
 ARGS   ?=
 
-# Exact, and given to the same pip call as everything else: left to the looser requirement in pyproject.toml, pip takes
-# the newest build it can see, and that one may carry gigabytes of CUDA. A machine that trains overrides it (TORCH=torch).
+# Exact, so that everybody tests the same build, and given to the same pip call as everything else, so that no looser
+# requirement chooses another. On a Linux machine whose pip only sees PyPI this may be the CUDA build: for a smaller
+# download set PIP_EXTRA_INDEX_URL to your index of CPU builds, or TORCH to the requirement that you want.
 TORCH  ?= torch==2.13.0
 
 # mypy finds a package by its folder's name, and the folder of a clone may be called anything: this one is `skelstream`.
@@ -63,7 +64,7 @@ $(VENV)/.installed-live: pyproject.toml | $(VENV)/bin/pip
 	touch $@
 
 $(DEV)/.installed-dev: pyproject.toml Makefile | $(DEV)/bin/pip
-	@echo "Installing into $(DEV), with torch: some minutes and 2 GB, the first time only"
+	@echo "Installing into $(DEV), with torch: some minutes, 2 GB or (with CUDA) more, the first time only"
 	$(DEV)/bin/pip install --quiet '$(TORCH)' --editable '.[train,dev]'
 	mkdir -p $(TYPED)
 	ln -sfn '$(CURDIR)' $(TYPED)/skelstream

@@ -23,10 +23,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 F32 = NDArray[np.float32]
 
@@ -311,13 +314,13 @@ def _check(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
-D = TypeVar("D")
+D = TypeVar("D", bound="DataclassInstance")
 
 
 def _strict(cls: type[D], data: object, where: str) -> D:
     """Build a dataclass from parsed JSON: exactly its fields, exactly their types, an int where a float is asked."""
     hints = get_type_hints(cls)
-    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    names = [f.name for f in fields(cls)]
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be an object")
     if missing := [name for name in names if name not in data]:
@@ -329,16 +332,16 @@ def _strict(cls: type[D], data: object, where: str) -> D:
 
 def _value(expected: Any, value: object, where: str) -> Any:
     origin, arguments = get_origin(expected), get_args(expected)
-    if is_dataclass(expected):
-        return _strict(expected, value, where)  # type: ignore[arg-type]
+    if isinstance(expected, type) and is_dataclass(expected):
+        return _strict(expected, value, where)
     if origin is Literal and value in arguments:
         return value
     if origin is tuple and isinstance(value, list):
         return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin is Mapping and isinstance(value, dict):
         return value
-    if expected is float and type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
+    if expected is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
+        return float(value)
     if expected in (int, str) and type(value) is expected:
         return value
     wanted = (

@@ -204,7 +204,9 @@ def _with_derived(at: _At) -> _At:
     return at
 
 
-_LIMBS = tuple(f"{part}{side}" for side in ("Left", "Right") for part in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))  # fmt: skip
+_LIMBS = tuple(
+    f"{part}{side}" for side in ("Left", "Right") for part in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
+)
 
 
 def _from_kinect20(at: _At) -> _At:

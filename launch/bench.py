@@ -24,7 +24,8 @@ def bench_live(seconds: float, width: int, height: int, detectors: int, seed: in
     summary = outcome.summary
     console = Console()
     console.print(
-        f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, {time.monotonic() - began:.0f} s with start and stop"
+        f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, "
+        f"{time.monotonic() - began:.0f} s with start and stop"
     )
     latencies = 1000 * np.array(summary.latencies_s)
     table = Table(title="capture to scored frame")

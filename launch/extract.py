@@ -21,6 +21,7 @@ from rich.progress import track as progress
 from ..encoder.clock import HZ
 from ..stream.draw import Look, View, background, draw_scene
 from ..stream.pose import PoseEstimator
+from ..stream.pose_model import Variant
 from ..stream.track import Tracker
 from ..stream.wire import U8, Frame
 from ..train.recording import Recording
@@ -44,7 +45,7 @@ def draw_and_extract(
     source: Path,
     out: Path,
     *,
-    variant: str,
+    variant: Variant,
     subjects: frozenset[str] | None,
     every: int,
     stride: int,
@@ -53,9 +54,9 @@ def draw_and_extract(
 ) -> DrawnStore:
     """Write the store `out` of the recordings in `source` as MediaPipe's `variant` sees them when drawn.
 
-    `subjects` limits it to those people (None: all), `every` to each n-th recording; a camera of 30 / `stride` frames a second
-    looks on; `seed` chooses bodies, clothes,
-    rooms and cameras. Raises ValueError if `source` is no store or `out` exists.
+    `subjects` limits it to those people (None: all), `every` to each n-th recording; a camera of 30 / `stride` frames a
+    second looks on; `seed` chooses bodies, clothes, rooms and cameras. Raises ValueError if `source` is no store or
+    `out` exists.
     """
     store = Store(source)
     entries = [e for e in store.entries if subjects is None or e.subject in subjects][::every]
@@ -85,11 +86,11 @@ def draw_and_extract(
     return DrawnStore(store=drawn, frames=found, seen=seen, left_out=tuple(left_out))
 
 
-_estimators: dict[str, PoseEstimator] = {}
+_estimators: dict[Variant, PoseEstimator] = {}
 _clock_s = 0.0  # a VIDEO-mode landmarker wants one growing clock for all that it sees
 
 
-def _extract(job: tuple[Path, Entry, str, int, int]) -> Recording | None:
+def _extract(job: tuple[Path, Entry, Variant, int, int]) -> Recording | None:
     """One recording, in a process that keeps its landmarker."""
     source, entry, variant, stride, seed = job
     cv2.setNumThreads(1)

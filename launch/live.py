@@ -92,7 +92,7 @@ def run_live(live: Live) -> Outcome:
 
 
 def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
-    """The settings made complete, the source's truth if it knows it, and the classes; ValueError if anything is amiss."""
+    """The settings made complete, the source's truth if it knows it, the classes; ValueError if anything is amiss."""
     settings = live.settings
     if live.detectors < 1:
         raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from ..encoder.bundle import BundleConfig, DecodeParameters
 from ..encoder.clock import HZ
 from ..encoder.engine import Engine
-from ..stream.decode import Decoder
+from ..stream.decode import Decoder, segment
 from ..stream.detect import softmax
 from ..stream.window import WindowCutter, cut_offline
 from ..stream.wire import Decision, Event, Scores
 from ..train.detection_report import ScoredStream
+from ..train.metrics import frame_accuracy, segment_f1, segments, without_ignored
 from ..train.streams import Stream
 
 _BATCH = 32
@@ -75,19 +76,24 @@ def _said(windowed: Windowed, config: BundleConfig, parameters: DecodeParameters
 def fit_decoder(windowed: Sequence[Windowed], config: BundleConfig, delay: int) -> DecodeParameters:
     """The thresholds and the minimum duration with which validation streams decode best, for a given delay.
 
-    Best is the mean of event F1 (IoU 0.5) and frame accuracy: the one rewards whole events, the other their edges.
+    Best is the sum of segment F1 (IoU 0.5) and frame accuracy: the one rewards whole events, the other their edges.
     """
-    from ..train.detection_report import evaluate_streams
+    unfitted = DecodeParameters(delay=delay)
+    streams = [decode_stream(w, config, unfitted) for w in windowed]
+    truths = [np.asarray(stream.truth) for stream in streams]
 
     def quality(parameters: DecodeParameters) -> float:
-        report = evaluate_streams([decode_stream(w, config, parameters) for w in windowed], config.classes)
-        return report.event_f1 + report.frame_accuracy
+        decided = [segment(stream.probabilities, parameters) for stream in streams]
+        found = [segments(without_ignored(d, t)) for d, t in zip(decided, truths, strict=True)]
+        return segment_f1(found, [segments(t) for t in truths], iou=0.5) + frame_accuracy(decided, truths)
 
-    candidates = [
-        DecodeParameters(delay=delay, enter=enter, leave=leave, min_frames=min_frames)
-        for enter in (0.35, 0.45, 0.55, 0.65)
-        for leave in (0.15, 0.25, 0.35)
-        for min_frames in (4, 8, 12)
-        if leave <= enter
-    ]
-    return max(candidates, key=quality)
+    return max(
+        (
+            DecodeParameters(delay=delay, enter=enter, leave=leave, min_frames=min_frames)
+            for enter in (0.25, 0.35, 0.45, 0.55)
+            for leave in (0.1, 0.2, 0.3)
+            for min_frames in (4, 8, 12)
+            if leave <= enter
+        ),
+        key=quality,
+    )

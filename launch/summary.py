@@ -1,4 +1,4 @@
-"""What a run of the pipeline amounted to: counts, latencies, and, for a camera that knows the truth, how right it was."""
+"""What a run of the pipeline amounted to: counts, latencies, and, if the camera knows the truth, how right it was."""
 
 from __future__ import annotations
 

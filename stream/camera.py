@@ -97,7 +97,10 @@ class CaptureSource:
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        opened, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
+        self._first: Any = None
+        opened = self._capture.isOpened()
+        if opened:
+            opened, self._first = self._capture.read()
         if not opened:
             self._capture.release()
             if isinstance(target, int):

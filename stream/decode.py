@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..encoder.bundle import DecodeParameters
 from ..encoder.clock import HZ
-from .wire import Decision, Event, Scores
+from .wire import Decision, Event, EventKind, Scores
 
 F64 = NDArray[np.float64]
 
@@ -83,9 +83,9 @@ class Decoder:
             yield self._event("end", scores, self._running, t_end, now)
         self._running = None
 
-    def _event(self, kind: str, scores: Scores, running: _Running, t_end: float | None, now: float) -> Event:
+    def _event(self, kind: EventKind, scores: Scores, running: _Running, t_end: float | None, now: float) -> Event:
         return Event(
-            camera=scores.camera, t=scores.t, captured_at=scores.captured_at, kind=kind, track=scores.track,  # type: ignore[arg-type]
+            camera=scores.camera, t=scores.t, captured_at=scores.captured_at, kind=kind, track=scores.track,
             action=self.classes[running.label], t_start=running.t_start, t_end=t_end,
             confidence=running.confidence, decided_at=now,
         )  # fmt: skip

@@ -77,11 +77,11 @@ class Stage:
         if not force and now - self._reported < REPORT_EVERY_S:
             return
         self._reported = now
-        self.gauges["cpu_s"] = time.process_time()
-        self.gauges["memory_mb"] = _resident_mb()
+        # What the stage measured comes first: it is what a view with little room shows.
+        gauges = {**self.gauges, "memory_mb": _resident_mb(), "cpu_s": time.process_time()}
         self.bus.publish(
             Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
-                   gauges=dict(self.gauges), message=message)
+                   gauges=gauges, message=message)
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -21,7 +21,9 @@ from .wire import People, Tracks
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-_TRUNK = [NTU25.index(name) for name in ("SpineBase", "SpineShoulder", "ShoulderLeft", "ShoulderRight", "HipLeft", "HipRight")]  # fmt: skip
+_TRUNK = [
+    NTU25.index(name) for name in ("SpineBase", "SpineShoulder", "ShoulderLeft", "ShoulderRight", "HipLeft", "HipRight")
+]
 _ROOT = NTU25.index("SpineBase")
 
 

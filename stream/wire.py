@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
+EventKind = Literal["start", "update", "end"]
 
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
-_DTYPES = {"f": np.dtype("<f4"), "d": np.dtype("<f8"), "B": np.dtype("|u1")}
+_DTYPES: dict[str, np.dtype[Any]] = {"f": np.dtype("<f4"), "d": np.dtype("<f8"), "B": np.dtype("|u1")}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -39,14 +40,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     captured_at: float
 
 
-class Frame(Message):
+class Frame(Message, frozen=True):
     """A picture: `image` (height, width, 3) uint8, BGR."""
 
     seq: int
     image: np.ndarray
 
 
-class People(Message):
+class People(Message, frozen=True):
     """The people found in one frame, as BlazePose's 33 landmarks.
 
     `image` (N, 33, 3): x right and y down in pixels, z in about the same scale, smaller is nearer. `world` (N, 33, 3):
@@ -61,7 +62,7 @@ class People(Message):
     visibility: np.ndarray
 
 
-class Tracks(Message):
+class Tracks(Message, frozen=True):
     """The same people, each with an identity, as NTU RGB+D's 25 joints.
 
     `joints` (N, 25, 3) metres in Kinect camera space (y up, z away); `pixels` (N, 25, 2); `confidence` (N, 25) in 0..1.
@@ -77,12 +78,12 @@ class Tracks(Message):
     ended: tuple[int, ...] = ()
 
 
-class Window(Message):
+class Window(Message, frozen=True):
     """The last 64 frames of one person on the 30 Hz clock, ready for an engine.
 
     `joints` (3, 64, 25, 2): the person in slot 0, whoever is close by in slot 1 (else zeros). Column i is clock tick
     `first_tick + i`; tick n is the time n / hz on the camera's clock. The first `64 - valid` columns repeat the oldest
-    known frame: the person was not seen yet. `index` counts this person's windows from 0; `last` says that no more come.
+    known frame: the person was not seen yet. `index` counts this person's windows from 0; after the `last` none comes.
     """
 
     track: int
@@ -93,7 +94,7 @@ class Window(Message):
     joints: np.ndarray
 
 
-class Scores(Message):
+class Scores(Message, frozen=True):
     """Per-frame class probabilities (64, K) of one window. `scored_at` is Unix seconds."""
 
     track: int
@@ -105,7 +106,7 @@ class Scores(Message):
     scored_at: float
 
 
-class Decision(Message):
+class Decision(Message, frozen=True):
     """The final word on a run of frames of one person: ticks `first_tick` ... with their probabilities (n, K).
 
     `labels[i]` is the class of tick `first_tick + i` as decided; class 0 is the background. `captured_at` is that of
@@ -119,13 +120,13 @@ class Decision(Message):
     decided_at: float
 
 
-class Event(Message):
+class Event(Message, frozen=True):
     """An action of one person starts, goes on, or has ended. Times on the camera's clock, in seconds.
 
     `captured_at` is that of the newest frame that the event rests on; `decided_at` minus it is the latency.
     """
 
-    kind: Literal["start", "update", "end"]
+    kind: EventKind
     track: int
     action: str
     t_start: float
@@ -134,7 +135,7 @@ class Event(Message):
     decided_at: float
 
 
-class Preview(Message):
+class Preview(Message, frozen=True):
     """A small picture for people to look at: JPEG bytes of frame `seq`; `size` is the original's (width, height)."""
 
     seq: int
@@ -192,7 +193,7 @@ def _decode_array(expected: type, value: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
-_decoder = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_decode_array)
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_decode_array)
 
 
 def encode(message: AnyMessage) -> bytes:
@@ -278,11 +279,8 @@ class _Socket:
         return bool(self._socket.poll(max(int(timeout_s * 1000), 0), flag))
 
 
-class Outbox(_Socket):
-    """The sending end of a link between two stages. It binds; one or more inboxes connect and share what is sent."""
-
-    def __init__(self, endpoint: str, *, queue: int) -> None:
-        super().__init__(zmq.PUSH, endpoint, bind=True, queue=queue)
+class _Sender(_Socket):
+    """The sending end of a link between two stages."""
 
     def send(self, message: AnyMessage, timeout_s: float) -> bool:
         """Hand the message on, waiting up to `timeout_s` for room; False if there was none (or nobody listens)."""
@@ -293,6 +291,20 @@ class Outbox(_Socket):
         except zmq.Again:
             return False
         return True
+
+
+class Outbox(_Sender):
+    """A sender that binds; one or more inboxes connect and share what is sent."""
+
+    def __init__(self, endpoint: str, *, queue: int) -> None:
+        super().__init__(zmq.PUSH, endpoint, bind=True, queue=queue)
+
+
+class Feeder(_Sender):
+    """A sender that connects to an inbox that was bound: many cameras feed one detector."""
+
+    def __init__(self, endpoint: str, *, queue: int) -> None:
+        super().__init__(zmq.PUSH, endpoint, bind=False, queue=queue)
 
 
 class Inbox(_Socket):
@@ -322,15 +334,6 @@ class Inbox(_Socket):
                 break
             message, skipped = newer, skipped + 1
         return message, skipped
-
-
-class Feeder(_Socket):
-    """Like an outbox, but it connects to an inbox that was bound: many cameras feed one detector."""
-
-    def __init__(self, endpoint: str, *, queue: int) -> None:
-        super().__init__(zmq.PUSH, endpoint, bind=False, queue=queue)
-
-    send = Outbox.send
 
 
 class Publisher(_Socket):

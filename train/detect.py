@@ -136,7 +136,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * self._schedule()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1

@@ -44,7 +44,8 @@ class WindowSampler:
         """Joints (B, 3, 64, 25, 2) float32 and labels (B, 64) int64."""
         classes = rng.choice(len(CLASSES), batch, p=self._class_share)
         anchor = np.array([self._frames_of[k][rng.integers(len(self._frames_of[k]))] for k in classes])
-        speed = np.exp(rng.uniform(*np.log(self.speed), batch))
+        slowest, fastest = np.log(self.speed)
+        speed = np.exp(rng.uniform(slowest, fastest, batch))
         # Where the anchor falls: anywhere, but more often late, where a live decision is made.
         place = rng.triangular(0, FRAMES - 1, FRAMES, batch)
         at = anchor[:, None] + (np.arange(FRAMES)[None, :] - place[:, None]) * speed[:, None]

@@ -99,7 +99,7 @@ def write_store(
                           trimmed=recording.trimmed, start=start, length=len(joints))
                 )  # fmt: skip
                 start += len(joints)
-        frames = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        frames = np.lib.format.open_memmap(
             unfinished / "frames.npy", mode="w+", dtype=np.float32, shape=(start, PEOPLE, 25, 3)
         )
         if start:

@@ -72,7 +72,7 @@ def test_training_drops_paths_and_reaches_every_weight() -> None:
     y = still.dense(x_BCTVM)
     with torch.no_grad():
         torch.testing.assert_close(still.eval().dense(x_BCTVM), y)
-    y.square().sum().backward()
+    y.square().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     without = [name for name, p in still.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 

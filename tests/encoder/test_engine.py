@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from skelstream.encoder.bundle import F32, Bundle, Reference
 from skelstream.encoder.detector import Detector
 from skelstream.encoder.engine import Engine
-from skelstream.encoder.engine.compile import ParityError, compile_engine
+from skelstream.encoder.engine.compile import Backend, ParityError, compile_engine
 from skelstream.encoder.weights import load_detector
 
 ROOT = Path(__file__).parents[2]
@@ -95,8 +95,8 @@ def test_the_torch_engine_is_the_detector(exported: Bundle, tiny: Detector) -> N
     [np.zeros((1, 3, 64, 25, 1), np.float32), np.zeros((1, 3, 64, 25, 2)), np.zeros((0, 3, 64, 25, 2), np.float32)],
 )
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_wrong_windows_are_refused(exported: Bundle, backend: str, bad: F32) -> None:
-    engine = compile_engine(exported, backend)  # type: ignore[arg-type]
+def test_wrong_windows_are_refused(exported: Bundle, backend: Backend, bad: F32) -> None:
+    engine = compile_engine(exported, backend)
     with pytest.raises(ValueError, match="the engine takes"):
         engine.infer(bad)
     engine.close()
@@ -107,7 +107,7 @@ def test_unknown_backends_and_threads_are_refused(exported: Bundle) -> None:
         compile_engine(exported, "abacus")  # type: ignore[arg-type]
     for backend in ("openvino", "torch"):
         with pytest.raises(ValueError, match="threads must be at least 1"):
-            compile_engine(exported, backend, threads=0)  # type: ignore[arg-type]
+            compile_engine(exported, backend, threads=0)
 
 
 class TestParity:

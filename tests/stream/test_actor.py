@@ -54,7 +54,7 @@ class Act:
         axes = np.stack([right, up, np.cross(up, right)])
         origin = (rest[ALL["AnkleLeft"]] + rest[ALL["AnkleRight"]]) / 2
         origin[1] = floor(s)
-        self.joints_TVC = (self.camera_TVC - origin) @ axes.T
+        self.joints_TVC: F64 = (self.camera_TVC - origin) @ axes.T
         self.height = float(self.joints_TVC[0, ALL["Head"], 1])
 
     def __getitem__(self, joint: str) -> F64:

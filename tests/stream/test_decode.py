@@ -1,5 +1,7 @@
 """Decoding: fusion against plain numpy, hysteresis, and events that say when things began."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,4 +96,4 @@ def test_events_come_in_pairs_and_do_not_overlap(seed: int, delay: int) -> None:
     assert [e.kind for e in edges] == ["start", "end"] * (len(edges) // 2)
     spans = [(e.t_start, e.t_end) for e in edges if e.t_end is not None]
     assert all(start < end for start, end in spans)
-    assert all(end <= start + 1e-9 for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start + 1e-9 for (_, end), (start, _) in pairwise(spans))

@@ -45,13 +45,13 @@ def turned(joints: NDArray[np.floating], angle: float) -> NDArray[np.floating]:
     """The person turned on the spot."""
     c, s = np.cos(angle), np.sin(angle)
     pivot = joints[NTU25.index("SpineBase")]
-    return (joints - pivot) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) + pivot
+    return np.asarray((joints - pivot) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) + pivot)
 
 
 def painted(joints: NDArray[np.floating], look: Look | None = None, view: View = VIEW) -> NDArray[np.bool_]:
     """Which pixels (h, w) a person changes."""
     backdrop = np.full((view.height, view.width, 3), 128, np.uint8)
-    return (draw_scene([(joints, look or Look())], view, backdrop) != 128).any(-1)
+    return np.asarray((draw_scene([(joints, look or Look())], view, backdrop) != 128).any(-1))
 
 
 def pixel(joints: NDArray[np.floating], *names: str) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def test_a_view_says_what_is_wrong() -> None:
 
 def walk(frames: int = 20, *, aside: float = 0.0, nearer: float = 0.0) -> NDArray[np.floating]:
     way = np.linspace(0, 1, frames)[:, None, None] * np.array([aside, 0.0, -nearer])
-    return standing() + way
+    return np.asarray(standing() + way)
 
 
 @settings(max_examples=25, deadline=None)
@@ -140,8 +140,8 @@ def test_a_wild_joint_does_not_send_the_camera_away() -> None:
     wild[77, NTU25.index("HandTipLeft")] += 20
     wild[78] = np.nan
     wild[79] = 0
-    apart = np.subtract(*(View.framing(j, width=640, height=480).position for j in (calm, wild)))
-    assert np.abs(apart).max() < 0.05
+    here, there = (np.array(View.framing(j, width=640, height=480).position) for j in (calm, wild))
+    assert np.abs(here - there).max() < 0.05
 
 
 def test_framing_follows_people_from_any_side_and_behind() -> None:
@@ -244,7 +244,7 @@ def test_a_zero_joint_is_missing_wherever_the_camera_stands() -> None:
 
 def test_very_near_and_very_far_people() -> None:
     def at(distance: float) -> NDArray[np.floating]:
-        return standing() - np.array([0, 0, 2.6 - distance])
+        return np.asarray(standing() - np.array([0, 0, 2.6 - distance]))
 
     assert not painted(at(0.4)).any()
     for distance in (0.5, 0.55, 0.6):  # the camera is amidst them: some joints are seen, or none

@@ -24,6 +24,7 @@ def test_a_preview_is_no_wider_than_asked_nor_than_the_picture(
     preview = encode_preview(frame(np.zeros((rows, columns, 3), np.uint8)), width, quality)
     assert preview.size == (columns, rows)
     shown = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
     assert shown.shape[1] == min(width, columns)
     assert abs(shown.shape[0] - max(1, rows * shown.shape[1] / columns)) <= 0.5
 
@@ -35,8 +36,9 @@ def test_a_preview_looks_like_the_picture_and_says_which_it_was() -> None:
     preview = decode(encode(encode_preview(frame(image))))
     assert isinstance(preview, Preview)
     assert (preview.camera, preview.t, preview.captured_at, preview.seq) == ("door", 1.5, 1_700_000_000.0, 3)
-    shown = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
-    assert shown.shape == (360, 640, 3)
+    read = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert read is not None and read.shape == (360, 640, 3)
+    shown = read.astype(int)
     assert abs(shown[:, :300] - (200, 30, 30)).max() < 8
     assert abs(shown[:, 340:] - (30, 30, 200)).max() < 8
 

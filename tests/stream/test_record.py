@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skelstream.stream.record import Recorder, read_recording
-from skelstream.stream.wire import End, Tracks, encode
+from skelstream.stream.wire import AnyMessage, End, Tracks, encode
 
 
 def tracks(seq: int) -> Tracks:
@@ -27,7 +27,8 @@ def recording(path: Path, frames: int = 10) -> Path:
 
 def test_what_was_written_is_read_bit_for_bit(tmp_path: Path) -> None:
     messages = list(read_recording(recording(tmp_path / "a.skel")))
-    assert [encode(m) for m in messages] == [encode(m) for m in [*(tracks(i) for i in range(10)), End(camera="c")]]
+    written: list[AnyMessage] = [*(tracks(i) for i in range(10)), End(camera="c")]
+    assert [encode(m) for m in messages] == [encode(m) for m in written]
     assert [path.name for path in tmp_path.iterdir()] == ["a.skel"]
 
 

@@ -30,7 +30,7 @@ def tracks(t: float, people: dict[int, NDArray[np.float32]], ended: tuple[int, .
 
 def walk(frames: int, seed: int, x: float = 0.0) -> NDArray[np.float32]:
     steps = np.random.default_rng(seed).normal(size=(frames, 25, 3)) * 0.02
-    return (np.cumsum(steps, axis=0) + [x, 0, 3]).astype(np.float32)
+    return np.asarray(np.cumsum(steps, axis=0) + np.array([x, 0, 3]), np.float32)
 
 
 def windows_of(cutter: WindowCutter, times: Iterable[float], *people: NDArray[np.float32]) -> list[Window]:

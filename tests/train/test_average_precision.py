@@ -1,14 +1,19 @@
 """PKU-MMD's protocol against hand-computed curves, and against evaluate.py's procedure carried out literally."""
 
+from __future__ import annotations
+
 import math
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from skelstream.train.average_precision import (
     Detection,
+    Interpolation,
     average_precision,
     detection_f1,
     detections_from_probabilities,
@@ -18,21 +23,26 @@ from skelstream.train.average_precision import (
 from skelstream.train.metrics import Segment
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
+Truth = dict[str, list[Segment]]
 VIDEOS = ("a", "b")
+INTERPOLATIONS: tuple[Interpolation, ...] = ("paper", "script")
 spans = st.tuples(st.integers(0, 30), st.integers(1, 12)).map(lambda s: (s[0], s[0] + s[1]))
 truths = st.fixed_dictionaries(
     {v: st.lists(st.builds(lambda k, s: Segment(k, *s), st.integers(1, 3), spans), max_size=5) for v in VIDEOS}
 ).filter(lambda truth: any(truth.values()))
 scores = st.integers(1, 5).map(lambda n: n / 5)  # few values, so that ties are common
 detection_lists = st.lists(
-    st.builds(lambda k, s, v, p: Detection(k, *s, v, p), st.integers(1, 3), spans, st.sampled_from(VIDEOS), scores),
+    st.builds(
+        lambda k, s, v, p: Detection(k, s[0], s[1], v, p), st.integers(1, 3), spans, st.sampled_from(VIDEOS), scores
+    ),
     max_size=12,
 )
 
 
-def hits(pattern: str) -> tuple[list[Detection], dict[str, list[Segment]]]:
+def hits(pattern: str) -> tuple[list[Detection], Truth]:
     """Detections by falling score: T finds a truth of its own, D finds the first truth again, F finds nothing."""
-    truth, detections = [], []
+    truth: list[Segment] = []
+    detections: list[Detection] = []
     for i, char in enumerate(pattern):
         score = 1 - i / 100
         place = i * 100 if char != "D" else truth[0].start
@@ -55,18 +65,18 @@ def hits(pattern: str) -> tuple[list[Detection], dict[str, list[Segment]]]:
         ("TFFTFTFFF", (1 + 1 / 2 + 1 / 2) / 3, 2 / 5),
     ],
 )
-def test_average_precision_by_hand(pattern, paper, script):
+def test_average_precision_by_hand(pattern: str, paper: float, script: float) -> None:
     detections, truth = hits(pattern)
     assert average_precision(detections, truth) == pytest.approx(paper)
     assert average_precision(detections, truth, interpolation="script") == pytest.approx(script)
 
 
-def literal_script(detections, truth, iou):
+def literal_script(detections: list[Detection], truth: Truth, iou: float) -> float:
     """evaluate.py in its own steps: take away from the lowest score up, look after each detection with a claim."""
     detections = sorted(detections, key=lambda d: (-d.score, d.video, str(d.label), d.start, d.end))[::-1]
     ground = [(video, t) for video, some in truth.items() for t in some]
 
-    def overlap(d, video, t):
+    def overlap(d: Detection, video: str, t: Segment) -> float:
         if d.video != video or d.label != t.label:
             return 0
         return (min(d.end, t.end) - max(d.start, t.start)) / (max(d.end, t.end) - min(d.start, t.start))
@@ -92,7 +102,7 @@ def literal_script(detections, truth, iou):
     return total
 
 
-def literal_paper(detections, truth, iou):
+def literal_paper(detections: list[Detection], truth: Truth, iou: float) -> float:
     """The definition: at each recall level n / N, the best precision of any score threshold that reaches it."""
     n_true = sum(map(len, truth.values()))
     points = []
@@ -117,7 +127,7 @@ def literal_paper(detections, truth, iou):
 
 @unhurried
 @given(detection_lists, truths, st.sampled_from([0.1, 0.5]))
-def test_average_precision_is_what_both_definitions_say(detections, truth, iou):
+def test_average_precision_is_what_both_definitions_say(detections: list[Detection], truth: Truth, iou: float) -> None:
     assert average_precision(detections, truth, iou) == pytest.approx(literal_paper(detections, truth, iou))
     scripted = average_precision(detections, truth, iou, "script")
     assert scripted == pytest.approx(literal_script(detections, truth, iou))
@@ -125,10 +135,10 @@ def test_average_precision_is_what_both_definitions_say(detections, truth, iou):
 
 @unhurried
 @given(detection_lists, truths, st.randoms())
-def test_invariants(detections, truth, random):
+def test_invariants(detections: list[Detection], truth: Truth, random: Random) -> None:
     shuffled = random.sample(detections, len(detections))
     moved = {video: random.sample(some, len(some)) for video, some in reversed(truth.items())}
-    for interpolation in ("paper", "script"):
+    for interpolation in INTERPOLATIONS:
         for measure in (average_precision, map_over_actions, map_over_videos):
             value = measure(detections, truth, 0.5, interpolation)
             assert 0 <= value <= 1 + 1e-12
@@ -140,16 +150,16 @@ def test_invariants(detections, truth, random):
 
 @unhurried
 @given(truths)
-def test_a_perfect_detector_scores_one(truth):
+def test_a_perfect_detector_scores_one(truth: Truth) -> None:
     distinct = {video: list(dict.fromkeys(some)) for video, some in truth.items()}
     exact = [Detection(t.label, t.start, t.end, video, 0.9) for video, some in distinct.items() for t in some]
-    for interpolation in ("paper", "script"):
+    for interpolation in INTERPOLATIONS:
         for measure in (average_precision, map_over_actions, map_over_videos):
             assert measure(exact, distinct, 1.0, interpolation) == pytest.approx(1)
     assert detection_f1(exact, distinct, 1.0) == 1
 
 
-def test_classes_and_videos_without_truth_are_left_out_of_the_mean():
+def test_classes_and_videos_without_truth_are_left_out_of_the_mean() -> None:
     truth = {"a": [Segment(1, 0, 10)], "b": [Segment(2, 0, 10)], "empty": []}
     found = [Detection(1, 0, 10, "a", 0.9), Detection(3, 0, 10, "a", 0.8), Detection(3, 0, 10, "empty", 0.99)]
     assert map_over_actions(found, truth) == pytest.approx(1 / 2)  # class 1: 1, class 2: 0, class 3: none
@@ -160,14 +170,14 @@ def test_classes_and_videos_without_truth_are_left_out_of_the_mean():
     assert detection_f1(found, truth) == pytest.approx(2 * 1 / (3 + 2))
 
 
-def test_without_any_truth_there_is_no_precision():
+def test_without_any_truth_there_is_no_precision() -> None:
     assert math.isnan(map_over_actions([], {"a": []}))
     assert math.isnan(map_over_videos([Detection(1, 0, 1, "a", 0.5)], {}))
     with pytest.raises(ValueError, match="no true segment"):
         average_precision([], {"a": []})
 
 
-def test_detections_are_runs_above_the_threshold_scored_by_their_mean():
+def test_detections_are_runs_above_the_threshold_scored_by_their_mean() -> None:
     background = np.array([0.9, 0.5, 0.3, 0.98, 0.0])
     one = np.array([0.02, 0.5, 0.7, 0.01, 0.6])  # 0.02 itself is not above 0.02
     two = np.array([0.08, 0.0, 0.0, 0.01, 0.4])
@@ -180,7 +190,7 @@ def test_detections_are_runs_above_the_threshold_scored_by_their_mean():
 
 @unhurried
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.02, 0.3, 1.0]), min_size=3, max_size=3), max_size=20))
-def test_detections_cover_exactly_the_frames_above_the_threshold(rows):
+def test_detections_cover_exactly_the_frames_above_the_threshold(rows: list[list[float]]) -> None:
     probabilities = np.array(rows, dtype=np.float32).reshape(-1, 3)
     covered = np.zeros(probabilities.shape, dtype=int)
     for d in detections_from_probabilities("v", probabilities, threshold=0.1):
@@ -198,11 +208,11 @@ def test_detections_cover_exactly_the_frames_above_the_threshold(rows):
         (np.full((4, 2), np.nan), "softmax"),
     ],
 )
-def test_what_is_no_probability_is_refused(probabilities, message):
+def test_what_is_no_probability_is_refused(probabilities: NDArray[np.float64], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         detections_from_probabilities("v", probabilities)
 
 
-def test_a_threshold_outside_its_range_is_refused():
+def test_a_threshold_outside_its_range_is_refused() -> None:
     with pytest.raises(ValueError, match="threshold"):
         detections_from_probabilities("v", np.zeros((4, 2)), threshold=-0.1)

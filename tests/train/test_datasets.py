@@ -35,7 +35,7 @@ def test_a_set_is_read_whole_and_its_people_stand_the_right_way_round(name: str)
     # Metres, y up, left and right as in NTU (people turn away now and then, most do not).
     assert 0.8 < np.median(height) < 1.9
     assert np.median(left_of_right) < -0.1
-    assert 0 <= min(labels) and max(labels) < len(READERS[name].classes)
+    assert min(labels) >= 0 and max(labels) < len(READERS[name].classes)
 
 
 @pytest.mark.parametrize("name", READERS)

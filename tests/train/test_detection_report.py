@@ -2,13 +2,16 @@
 
 from dataclasses import asdict, replace
 from io import StringIO
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from rich.console import Console
+from rich.table import Table
 
 from skelstream.train.detection_report import ScoredStream, evaluate_streams
-from skelstream.train.metrics import IGNORE
+from skelstream.train.vocabulary import IGNORE
 
 CLASSES = ("background", "wave", "bow")
 MEASURES = (
@@ -17,18 +20,18 @@ MEASURES = (
 )  # fmt: skip
 
 
-def stream(truth, decided=None, **changes) -> ScoredStream:
-    truth = np.array(truth)
-    decided = truth if decided is None else np.array(decided)
-    sure = np.eye(len(CLASSES), dtype=np.float32)[np.maximum(decided, 0)]
-    fields = {"name": "s", "probabilities": sure, "decided": decided, "truth": truth, "hz": 30.0}
+def stream(truth: ArrayLike, decided: ArrayLike | None = None, **changes: Any) -> ScoredStream:
+    true = np.array(truth)
+    said = true if decided is None else np.array(decided)
+    sure = np.eye(len(CLASSES), dtype=np.float32)[np.maximum(said, 0)]
+    fields: dict[str, Any] = {"name": "s", "probabilities": sure, "decided": said, "truth": true, "hz": 30.0}
     return ScoredStream(**(fields | changes))
 
 
 ROUND = [0] * 30 + [1] * 60 + [0] * 30 + [2] * 90 + [0] * 30
 
 
-def test_a_perfect_stream_is_perfect():
+def test_a_perfect_stream_is_perfect() -> None:
     report = evaluate_streams([stream(ROUND, subject="p1"), stream(ROUND, name="t", subject="p2")], CLASSES)
     assert {name: getattr(report, name) for name in MEASURES} == pytest.approx(dict.fromkeys(MEASURES, 1.0))
     assert report.edit == 100
@@ -36,7 +39,7 @@ def test_a_perfect_stream_is_perfect():
     assert report.hours == pytest.approx(16 / 3600)
 
 
-def test_a_stream_by_hand():
+def test_a_stream_by_hand() -> None:
     # wave found with overlap 30/60; bow missed; a false bow of 30 frames where nothing happens
     decided = [2] * 30 + [1] * 30 + [0] * 180
     report = evaluate_streams([stream(ROUND, decided)], CLASSES)
@@ -48,7 +51,7 @@ def test_a_stream_by_hand():
     assert report.edit == pytest.approx(0)  # bow, wave instead of wave, bow
 
 
-def test_unknown_frames_count_for_nothing():
+def test_unknown_frames_count_for_nothing() -> None:
     truth = np.array(ROUND)
     truth[100:120] = truth[140:150] = IGNORE
     reports = []
@@ -62,7 +65,7 @@ def test_unknown_frames_count_for_nothing():
     assert reports[0].frame_accuracy == reports[0].f1_50 == reports[0].map_videos == reports[0].event_f1 == 1
 
 
-def test_the_events_that_were_sent_are_the_ones_that_count():
+def test_the_events_that_were_sent_are_the_ones_that_count() -> None:
     late = (("wave", 2.5, 4.5), ("bow", 4.0, 7.0))  # the wave was from 1.0 to 3.0
     report = evaluate_streams([stream(ROUND, events=late)], CLASSES)
     assert report.f1_50 == 1
@@ -72,7 +75,7 @@ def test_the_events_that_were_sent_are_the_ones_that_count():
         evaluate_streams([stream(ROUND, events=(("wave", 3.0, 1.0),))], CLASSES)
 
 
-def test_a_stream_without_actions_counts_false_alarms_and_has_no_precision():
+def test_a_stream_without_actions_counts_false_alarms_and_has_no_precision() -> None:
     quiet = evaluate_streams([stream([0] * 60)], CLASSES)
     assert np.isnan([quiet.map_actions, quiet.map_videos, quiet.map_actions_script, quiet.map_videos_script]).all()
     assert quiet.f1_50 == quiet.event_f1 == 1
@@ -81,7 +84,7 @@ def test_a_stream_without_actions_counts_false_alarms_and_has_no_precision():
     assert "–" in _printed(quiet.table())
 
 
-def test_the_table_shows_every_measure_in_per_cent():
+def test_the_table_shows_every_measure_in_per_cent() -> None:
     decided = [2] * 30 + [1] * 30 + [0] * 180
     report = replace(evaluate_streams([stream(ROUND, decided, subject="p1")], CLASSES), edit=12.3, f1_25=0.456)
     shown = _printed(report.table(title="PKU-MMD I"))
@@ -90,7 +93,7 @@ def test_the_table_shows_every_measure_in_per_cent():
     assert "1 streams, 1 subjects, 240 frames" in shown
 
 
-def _printed(table) -> str:
+def _printed(table: Table) -> str:
     written = StringIO()
     Console(width=100, file=written).print(table)
     return written.getvalue()
@@ -110,6 +113,6 @@ def _printed(table) -> str:
         ([stream(ROUND, probabilities=np.full((240, 3), 7.0))], "softmax"),
     ],
 )
-def test_what_cannot_be_evaluated_is_refused_by_name(streams, message):
+def test_what_cannot_be_evaluated_is_refused_by_name(streams: list[ScoredStream], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate_streams(streams, CLASSES)

@@ -1,12 +1,18 @@
 """Frame, segment and event measures against hand-computed cases, naive re-implementations and invariants."""
 
+from __future__ import annotations
+
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from skelstream.train.metrics import (
-    IGNORE,
+    Event,
+    Labels,
     Segment,
     claims,
     confusion_matrix,
@@ -18,6 +24,7 @@ from skelstream.train.metrics import (
     segments,
     without_ignored,
 )
+from skelstream.train.vocabulary import IGNORE
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
 labels_T = st.lists(st.integers(-1, 3), max_size=40).map(lambda some: np.array(some, dtype=np.int64))
@@ -35,12 +42,12 @@ some_segments = st.lists(
 )
 
 
-def array(text: str) -> np.ndarray:
+def array(text: str) -> NDArray[np.int64]:
     """'0011-' is background, background, class 1, class 1, not known."""
     return np.array([IGNORE if char == "-" else int(char) for char in text])
 
 
-def test_segments_are_half_open_runs_without_background_and_unknown_frames():
+def test_segments_are_half_open_runs_without_background_and_unknown_frames() -> None:
     assert segments(array("0011220-1")) == [Segment(1, 2, 4), Segment(2, 4, 6), Segment(1, 8, 9)]
     assert segments(array("1-1")) == [Segment(1, 0, 1), Segment(1, 2, 3)]
     assert segments(array("0011"), background=1) == [Segment(0, 0, 2)]
@@ -51,7 +58,7 @@ def test_segments_are_half_open_runs_without_background_and_unknown_frames():
 
 @unhurried
 @given(labels_T)
-def test_segments_paint_the_labels_back(labels):
+def test_segments_paint_the_labels_back(labels: Labels) -> None:
     painted = np.where(labels == IGNORE, IGNORE, 0)
     for run in segments(labels):
         painted[int(run.start) : int(run.end)] = run.label
@@ -59,12 +66,12 @@ def test_segments_paint_the_labels_back(labels):
 
 
 @pytest.mark.parametrize(("start", "end"), [(4925, 4036), (7, 7), (0.0, float("nan")), (float("nan"), 1.0)])
-def test_an_inverted_or_empty_segment_is_refused(start, end):
+def test_an_inverted_or_empty_segment_is_refused(start: float, end: float) -> None:
     with pytest.raises(ValueError, match="empty or inverted"):
         Segment(1, start, end)
 
 
-def test_frame_accuracy_pools_streams_and_skips_unknown_frames():
+def test_frame_accuracy_pools_streams_and_skips_unknown_frames() -> None:
     assert frame_accuracy(array("0112"), array("0111")) == 0.75
     assert frame_accuracy(array("0112"), array("011-")) == 1.0
     # 1 of 1 and 1 of 4: pooled 2 of 5, not the mean of the two shares
@@ -80,7 +87,7 @@ def test_frame_accuracy_pools_streams_and_skips_unknown_frames():
 
 @unhurried
 @given(pairs_of_labels)
-def test_confusion_counts_every_known_frame_once(pair):
+def test_confusion_counts_every_known_frame_once(pair: tuple[Labels, Labels]) -> None:
     predicted, truth = np.abs(pair[0]), pair[1]
     counted = confusion_matrix(predicted, truth, 4)
     naive = np.zeros((4, 4), dtype=int)
@@ -92,7 +99,7 @@ def test_confusion_counts_every_known_frame_once(pair):
         assert frame_accuracy(predicted, truth) == pytest.approx(np.trace(counted) / counted.sum())
 
 
-def test_confusion_survives_labels_stored_as_bytes_and_refuses_strange_ones():
+def test_confusion_survives_labels_stored_as_bytes_and_refuses_strange_ones() -> None:
     truth = np.array([19, -1, 19], dtype=np.int8)  # 19 * 20 does not fit into a byte
     assert confusion_matrix(np.array([18, 3, 19], dtype=np.int8), truth, 20)[19, 18:].tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"0\.\.2"):
@@ -101,7 +108,7 @@ def test_confusion_survives_labels_stored_as_bytes_and_refuses_strange_ones():
         confusion_matrix(array("-"), array("1"), 3)
 
 
-def test_a_truth_is_found_once_and_the_rest_are_false_alarms():
+def test_a_truth_is_found_once_and_the_rest_are_false_alarms() -> None:
     truth = [Segment(1, 0, 10), Segment(2, 10, 20)]
     predicted = [Segment(1, 0, 6), Segment(1, 4, 10), Segment(2, 10, 14), Segment(3, 0, 10)]
     assert claims(predicted, truth, 0.5) == [0, 0, None, None]
@@ -109,14 +116,14 @@ def test_a_truth_is_found_once_and_the_rest_are_false_alarms():
     assert segment_f1([predicted], [truth], 0.4) == pytest.approx(2 * 2 / (4 + 2))
 
 
-def test_the_larger_overlap_is_claimed_and_no_second_best():
+def test_the_larger_overlap_is_claimed_and_no_second_best() -> None:
     truth = [Segment(1, 0, 10), Segment(1, 10, 30)]
     # Both overlap the second truth more, so the first is missed, although each would do for it at this threshold.
     predicted = [Segment(1, 4, 30), Segment(1, 5, 30)]
     assert claims(predicted, truth, 0.1) == [1, 1]
 
 
-def test_the_threshold_itself_is_enough():
+def test_the_threshold_itself_is_enough() -> None:
     assert claims([Segment(1, 0, 5)], [Segment(1, 0, 10)], 0.5) == [0]
     assert claims([Segment(1, 10 / 30, 15 / 30)], [Segment(1, 10 / 30, 20 / 30)], 0.5) == [0]
     assert claims([Segment(1, 0, 49)], [Segment(1, 0, 100)], 0.5) == [None]
@@ -125,13 +132,13 @@ def test_the_threshold_itself_is_enough():
             claims([], [], wrong)
 
 
-def naive_f1(predicted, truth, iou):
+def naive_f1(predicted: list[Segment], truth: list[Segment], iou: float) -> float:
     """MS-TCN's procedure, one frame set at a time: over predictions in order, best truth, hit it if it is free."""
     hit, true_positives = [False] * len(truth), 0
     for p in predicted:
         overlaps = []
         for t in truth:
-            frames_p, frames_t = set(range(p.start, p.end)), set(range(t.start, t.end))
+            frames_p, frames_t = (set(range(int(s.start), int(s.end))) for s in (p, t))
             same = p.label == t.label
             overlaps.append(len(frames_p & frames_t) / len(frames_p | frames_t) if same else 0)
         best = max(range(len(truth)), key=lambda i: (overlaps[i], -truth[i].start, -i), default=None)
@@ -146,13 +153,17 @@ def naive_f1(predicted, truth, iou):
 
 @unhurried
 @given(some_segments, some_segments, st.sampled_from([0.1, 0.25, 0.5, 1.0]))
-def test_f1_is_what_the_naive_procedure_finds(predicted, truth, iou):
+def test_f1_is_what_the_naive_procedure_finds(predicted: list[Segment], truth: list[Segment], iou: float) -> None:
     assert segment_f1([predicted], [truth], iou) == pytest.approx(naive_f1(predicted, truth, iou))
+
+
+def in_seconds(some: list[Segment]) -> list[Event]:
+    return [(f"a{s.label}", s.start / 30, s.end / 30) for s in some]
 
 
 @unhurried
 @given(pairs_of_labels, pairs_of_labels, st.randoms())
-def test_f1_invariants(one, other, random):
+def test_f1_invariants(one: tuple[Labels, Labels], other: tuple[Labels, Labels], random: Random) -> None:
     predicted = [segments(without_ignored(p, t)) for p, t in (one, other)]
     truth = [segments(t) for _, t in (one, other)]
     scores = [f1_at_k(predicted, truth, k) for k in (10, 25, 50)]
@@ -161,22 +172,20 @@ def test_f1_invariants(one, other, random):
     shuffled = [random.sample(p, len(p)) for p in predicted]
     assert f1_at_k(shuffled, truth, 25) == scores[1]
     # seconds instead of frames, names instead of numbers: the same
-    events = [
-        [[(f"a{s.label}", s.start / 30, s.end / 30) for s in some] for some in each] for each in (predicted, truth)
-    ]
-    assert event_f1(*events, iou=0.25) == scores[1]
+    said, true = ([in_seconds(stream) for stream in streams] for streams in (predicted, truth))
+    assert event_f1(said, true, iou=0.25) == scores[1]
 
 
 @unhurried
 @given(pairs_of_labels)
-def test_what_is_predicted_where_the_truth_is_unknown_changes_nothing(pair):
+def test_what_is_predicted_where_the_truth_is_unknown_changes_nothing(pair: tuple[Labels, Labels]) -> None:
     predicted, truth = pair
     for fill in (0, 1, 2):
         changed = np.where(truth == IGNORE, fill, predicted)
         assert segments(without_ignored(changed, truth)) == segments(without_ignored(predicted, truth))
 
 
-def test_an_action_across_unknown_frames_is_cut_and_not_welded():
+def test_an_action_across_unknown_frames_is_cut_and_not_welded() -> None:
     truth = array("11--11")
     assert len(segments(truth)) == 2
     assert f1_at_k([segments(without_ignored(array("111111"), truth))], [segments(truth)], 50) == 1
@@ -184,7 +193,7 @@ def test_an_action_across_unknown_frames_is_cut_and_not_welded():
     assert f1_at_k([segments(without_ignored(array("110000"), truth))], [segments(truth)], 50) == pytest.approx(2 / 3)
 
 
-def test_f1_pools_counts_over_streams():
+def test_f1_pools_counts_over_streams() -> None:
     truth = [[Segment(1, 0, 10)], [Segment(1, 0, 10)] * 1 + [Segment(2, 20, 30), Segment(2, 40, 50)]]
     assert segment_f1([[Segment(1, 0, 10)], []], truth, 0.5) == pytest.approx(2 * 1 / (1 + 4))
     assert segment_f1([[], []], [[], []], 0.5) == 1
@@ -193,7 +202,7 @@ def test_f1_pools_counts_over_streams():
         segment_f1([[]], [[], []], 0.5)
 
 
-def naive_distance(a, b):
+def naive_distance(a: str, b: str) -> int:
     if not a or not b:
         return len(a) + len(b)
     return min(
@@ -208,7 +217,7 @@ words = st.text("123", max_size=6)
 
 @unhurried
 @given(words, words)
-def test_edit_score_is_the_levenshtein_distance_by_definition(a, b):
+def test_edit_score_is_the_levenshtein_distance_by_definition(a: str, b: str) -> None:
     runs = [[Segment(int(char), i, i + 1) for i, char in enumerate(word)] for word in (a, b)]
     longer = max(len(a), len(b))
     expected = 100 * (1 - naive_distance(a, b) / longer) if longer else 100
@@ -216,7 +225,7 @@ def test_edit_score_is_the_levenshtein_distance_by_definition(a, b):
     assert edit_score(*reversed(runs)) == pytest.approx(expected)
 
 
-def test_edit_score_by_hand():
+def test_edit_score_by_hand() -> None:
     truth = segments(array("0110220330"))
     assert edit_score(truth, truth) == 100
     assert edit_score(segments(array("1112223330")), truth) == 100  # only the order counts

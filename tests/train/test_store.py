@@ -15,13 +15,13 @@ def recording(name: str, frames: int, hz: float, subject: str = "s/1") -> Record
     joints = np.zeros((frames, 1, 25, 3), np.float32)
     joints[:, 0] = 1 + times[:, None, None]  # moves along a line, so that interpolation is exact
     labels = (times >= times[-1] / 2).astype(np.int16)
-    return Recording(
-        name=name, subject=subject, view="", trimmed=False, times_s=times, joints=joints, labels=labels
-    )
+    return Recording(name=name, subject=subject, view="", trimmed=False, times_s=times, joints=joints, labels=labels)
 
 
 def store(path: Path, recordings: Iterator[Recording] | list[Recording]) -> Store:
-    return write_store(path, recordings, dataset="actor", classes=("background", "wave"), licence="ours", source="recorded")
+    return write_store(
+        path, recordings, dataset="actor", classes=("background", "wave"), licence="ours", source="recorded"
+    )
 
 
 def test_recordings_of_any_rate_come_back_at_30_hz(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from skelstream.train.vocabulary import CLASSES, IGNORE, class_map, translate
 
 def stream(name: str, labels: list[int], seed: int = 0) -> Stream:
     joints = np.zeros((len(labels), 2, 25, 3), np.float32)
-    joints[:, 0] = np.random.default_rng(seed).normal(size=(len(labels), 25, 3)) + [0, 0, 3]
+    joints[:, 0] = np.random.default_rng(seed).normal(size=(len(labels), 25, 3)) + np.array([0, 0, 3])
     return Stream(
         name=name, dataset="actor", subject="actor/train", source="recorded", joints=joints,
         labels=np.array(labels, np.int16),
@@ -42,14 +42,14 @@ def test_every_class_of_every_set_has_a_place_in_the_vocabulary() -> None:
 
 
 def test_each_person_is_in_one_part() -> None:
-    parts = {(d, s): part_of(d, f"{d}/{s}") for d in ("utkinect", "precog2016", "nw_ucla") for s in map(str, range(1, 11))}
-    assert {part for part in parts.values()} == {"train", "val", "test"}
-    assert parts["utkinect", "7"] == parts["utkinect", "8"] == "test"
+    parts = {(d, s): part_of(d, f"{d}/{s}") for d in ("utkinect", "precog2016", "nw_ucla") for s in range(1, 11)}
+    assert set(parts.values()) == {"train", "val", "test"}
+    assert parts["utkinect", 7] == parts["utkinect", 8] == "test"
 
 
 def test_trimmed_clips_of_a_person_become_one_stream_without_jumps(tmp_path: Path) -> None:
     def clip(i: int, x: float) -> Recording:
-        joints = np.zeros((30, 1, 25, 3), np.float32) + np.float32([x, 0, 3])
+        joints = np.zeros((30, 1, 25, 3), np.float32) + np.array([x, 0, 3], np.float32)
         joints += np.arange(25, dtype=np.float32)[:, None] * 0.05
         return Recording(
             name=f"nw_ucla/{i}", subject="nw_ucla/1", view="1", trimmed=True, times_s=np.arange(30) / 30,
@@ -81,7 +81,8 @@ def test_training_windows_stay_inside_their_stream(seed: int) -> None:
 
 
 def batch() -> torch.Tensor:
-    x = torch.randn(6, 3, 64, 25, 2, generator=torch.Generator().manual_seed(0)) + torch.tensor([0.0, 0, 3]).view(1, 3, 1, 1, 1)
+    x = torch.randn(6, 3, 64, 25, 2, generator=torch.Generator().manual_seed(0))
+    x += torch.tensor([0.0, 0, 3]).view(1, 3, 1, 1, 1)
     x[..., 1] = 0
     return x
 
@@ -99,7 +100,8 @@ def test_a_mirror_exchanges_left_and_right() -> None:
     x = batch()
     flipped = mirror(x, torch.ones(6, dtype=torch.bool))
     left, right = NTU25.index("HandLeft"), NTU25.index("HandRight")
-    assert torch.equal(flipped[:, 0, :, left], -x[:, 0, :, right]) and torch.equal(flipped[:, 1, :, left], x[:, 1, :, right])
+    assert torch.equal(flipped[:, 0, :, left], -x[:, 0, :, right])
+    assert torch.equal(flipped[:, 1, :, left], x[:, 1, :, right])
     assert torch.equal(mirror(flipped, torch.ones(6, dtype=torch.bool)), x)
 
 

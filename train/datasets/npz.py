@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,5 +33,5 @@ def load(folder: Path, name: str, *needed: str) -> Arrays:
 
 def clips(offsets: NDArray[np.integer]) -> Iterator[tuple[int, slice]]:
     """(i, the frames of clip i) for clips laid end to end."""
-    for i, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for i, (start, end) in enumerate(pairwise(offsets)):
         yield i, slice(int(start), int(end))

@@ -12,4 +12,4 @@ _CAMERA_HEIGHT_M = 1.0
 def in_front_of_camera(joints: NDArray[np.floating]) -> NDArray[np.float32]:
     """Joints (T, V, 3), turned by half a turn about the vertical and moved 3 m away, 1 m above the floor."""
     placed = joints * np.array([-1.0, 1.0, -1.0]) + np.array([0.0, -_CAMERA_HEIGHT_M, _DISTANCE_M])
-    return placed.astype(np.float32)
+    return np.asarray(placed, np.float32)
