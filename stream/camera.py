@@ -35,6 +35,7 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 FPS = 30.0
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _ACTOR_VIEW_DEG = 47.0  # from top to bottom: what the actor's room is made for
+_ACTOR_MOST_S = 3600.0  # his script is made before he begins
 _MAX_PIXELS = 7680 * 4320
 
 
@@ -62,7 +63,7 @@ def open_source(spec: str, *, width: int = 1280, height: int = 720, duration_s: 
     """
     kind, _, rest = spec.partition(":")
     if kind == "actor":
-        return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=min(duration_s, 24 * 3600))
+        return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=min(duration_s, _ACTOR_MOST_S))
     if kind == "skeletons":
         return SkeletonSource(read_clip(rest), width=width, height=height)
     if spec.isdigit():

@@ -18,6 +18,7 @@ class Cue:
         self._keys: dict[str, list[tuple[float, Values]]] = {}
 
     def u(self, low: float, high: float) -> float:
+        """Any number between the two."""
         return float(self.rng.uniform(low, high))
 
     def s(self, low: float, high: float) -> float:
@@ -80,4 +81,5 @@ class Cue:
 
 
 def other_side(side: str) -> str:
+    """Right for left, and left for right."""
     return "l" if side == "r" else "r"

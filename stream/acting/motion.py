@@ -51,7 +51,8 @@ class Track:
             with np.errstate(divide="ignore", invalid="ignore"):
                 mean = (w_before + w_after) / (w_before / after + w_after / before)
             slopes[1:-1] = np.where(before * after > 0, mean, 0.0)
-        return slopes.tolist()
+        at_keys: list[list[float]] = slopes.tolist()
+        return at_keys
 
     def at(self, t: float) -> list[float]:
         if t <= self._times[0] or t >= self._times[-1]:
@@ -108,8 +109,6 @@ STAND: dict[str, Values] = {
     "foot_l": (0.0, 0.0, 0.0, 0.0),
     "foot_r": (0.0, 0.0, 0.0, 0.0),
 }
-
-
 SIT: dict[str, Values] = STAND | {
     "arm_l": arm(0.03, -0.72, 0.42, 0.8, swivel=0.5, roll=1.2, flex=0.1, hang=1.0),
     "arm_r": arm(0.03, -0.72, 0.42, 0.8, swivel=0.5, roll=1.2, flex=0.1, hang=1.0),
@@ -195,6 +194,7 @@ class Phrase:
     strides: dict[str, list[Stride]] = field(default_factory=dict)
 
     def controls(self, t: float) -> dict[str, list[float]]:
+        """The numbers of every part of `STAND`, free to be changed."""
         rest = self.starts_at.rest
         return {part: self.tracks[part].at(t) if part in self.tracks else list(rest[part]) for part in rest}
 

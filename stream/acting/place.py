@@ -37,6 +37,7 @@ class Foot:
 
 
 def standing_foot(root: Root, side: str, stance: dict[str, float]) -> Foot:
+    """Where a foot ("l" or "r") stands at rest under a body at `root`."""
     sign = 1.0 if side == "r" else -1.0
     x, z = root.offset(sign * stance["half_width"], 0.0)
     return Foot(x, z, root.yaw + sign * stance["toe_out"])
@@ -57,6 +58,7 @@ class Room:
         return float(rng.uniform(-half, half)), z
 
     def inside(self, x: float, z: float) -> tuple[float, float]:
+        """The spot (x, z) itself, or the nearest in its row that the camera sees."""
         z = min(max(z, self.near_m), self.far_m)
         half = self._half_width(z)
         return min(max(x, -half), half), z
@@ -66,5 +68,6 @@ class Room:
 
 
 def facing_camera(x: float, z: float, rng: np.random.Generator) -> Root:
+    """Somebody at (x, z) who looks about the camera's way, seldom more than 25 degrees past it."""
     aside = math.radians(25 if rng.random() < 0.93 else 40)
     return Root(x, z, math.atan2(-x, z) + float(rng.uniform(-aside, aside)))

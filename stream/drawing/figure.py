@@ -63,7 +63,7 @@ class Figure:
 
     def __init__(self, camera_V3: F64, size: float, look: Look) -> None:
         self.at = camera_V3
-        self._known: list[bool] = np.isfinite(camera_V3).all(-1).tolist()
+        self._known: list[bool] = np.asarray(np.isfinite(camera_V3).all(-1)).tolist()
         self.size = size
         self.thick = size * look.build
         self.look = look
@@ -98,6 +98,7 @@ def mean_depth(hulls: Iterable[Hull]) -> float:
 
 
 def unit(vector: F64, otherwise: F64) -> F64:
+    """The vector's direction; `otherwise` where it has none or is unknown."""
     length = math.sqrt(vector @ vector)
     return vector / length if length > 1e-6 else otherwise  # NaN compares false
 

@@ -1,4 +1,4 @@
-"""The head of a figure, as a part to paint: an ellipsoid in space with a face on its surface, so that it may be seen from
+"""The head of a figure, as a part to paint: an ellipsoid in space with a face on its surface, so it may be seen from
 any side.
 
 The head's own axes are x to the person's right, y up, z to the front; its points lie on a unit sphere, which is

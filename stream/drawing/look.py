@@ -53,10 +53,12 @@ class Look:
 
 @lru_cache(maxsize=4096)
 def lit(colour: Colour, light: float) -> Colour:
+    """The colour in `light` times as much light."""
     b, g, r = (min(255, int(c * light)) for c in colour)
     return b, g, r
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
+    """The colour of a hue in 0..180 (OpenCV's half degrees), saturation and value in 0..255."""
     pixel: Any = cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.uint8), cv2.COLOR_HSV2BGR)[0, 0]
     return int(pixel[0]), int(pixel[1]), int(pixel[2])

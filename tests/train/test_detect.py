@@ -18,7 +18,7 @@ from skelstream.train.vocabulary import CLASSES
 
 @pytest.fixture(autouse=True)
 def one_thread_and_a_tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     monkeypatch.setattr(DSTE.Config, "named", classmethod(lambda cls, size: cls(hidden=64, layers=1)))
 
 
