@@ -190,6 +190,7 @@ def evaluate(
     out: Path = Path("runs/evaluation"),
     part: Literal["test", "val"] = "test",
     engine: EngineName = "auto",
+    hop: int = 2,
 ) -> int:
     """How good a bundle is on people it never saw: a table, a confusion matrix as a picture, and the gap between
     recorded joints and joints that went through drawing and MediaPipe.
@@ -197,10 +198,11 @@ def evaluate(
     Args:
         stores: prepared stores (`data prepare`, `data draw`).
         out: folder for the pictures and report.json.
+        hop: frames between two windows, 2 in `live`; 4 takes half the time.
     """
     from .evaluate import evaluate_bundle
 
-    return evaluate_bundle(model, stores, out, part, engine)
+    return evaluate_bundle(model, stores, out, part, engine, hop)
 
 
 def data_prepare(dataset: Positional[str], raw: Positional[Path], store: Positional[Path]) -> int:

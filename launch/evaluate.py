@@ -24,7 +24,6 @@ from ..train.store import Store
 from ..train.streams import Stream, streams_of
 from .offline import decode_stream, score_windows
 
-_HOP = 2  # as `live`
 _COLUMNS = {
     "frames": "frames", "frame_accuracy": "frame accuracy", "map_actions": "mAP@0.5 actions",
     "map_videos": "mAP@0.5 videos", "f1_10": "F1@10", "f1_25": "F1@25", "f1_50": "F1@50", "edit": "edit",
@@ -33,7 +32,7 @@ _COLUMNS = {
 
 
 def evaluate_bundle(
-    model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: Backend
+    model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: Backend, hop: int
 ) -> int:
     """Print the table and write report.json and the confusion matrices to `out`.
 
@@ -45,7 +44,7 @@ def evaluate_bundle(
         raise ValueError(f"the stores hold no {part} people; prepare the sets that train/splits.py names")
     engine = compile_engine(bundle, backend, threads=os.cpu_count())
     scored = [
-        (stream, decode_stream(score_windows(engine, stream, _HOP), bundle.config, bundle.config.decode))
+        (stream, decode_stream(score_windows(engine, stream, hop), bundle.config, bundle.config.decode))
         for stream in progress(streams, description="scoring", console=Console(stderr=True))
     ]
     engine.close()

@@ -90,8 +90,8 @@ def fit_decoder(windowed: Sequence[Windowed], config: BundleConfig, delay: int) 
     return max(
         (
             DecodeParameters(delay=delay, enter=enter, leave=leave, min_frames=min_frames)
-            for enter in (0.25, 0.35, 0.45, 0.55)
-            for leave in (0.1, 0.2, 0.3)
+            for enter in (0.35, 0.45, 0.55, 0.65, 0.75)
+            for leave in (0.15, 0.25, 0.35, 0.45, 0.55)
             for min_frames in (4, 8, 12)
             if leave <= enter
         ),

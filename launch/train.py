@@ -13,6 +13,7 @@ from ..encoder.bundle import Bundle
 from ..encoder.engine.compile import compile_engine
 from ..encoder.export import save_bundle
 from ..train.detect import Training, train_detector
+from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import streams_of
 from .offline import fit_decoder, score_windows
@@ -30,7 +31,8 @@ def train_and_bundle(stores: Sequence[Path], out: Path, training: Training) -> i
     with tempfile.TemporaryDirectory() as scratch:
         unfitted = save_bundle(trained.detector, Path(scratch) / "bundle")
         engine = compile_engine(unfitted, threads=2)
-        validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(opened, ("val",))]
+        continuous = [store for store in opened if store.dataset in CONTINUOUS]
+        validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(continuous, ("val",))]
         engine.close()
         decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode
     bundle = save_bundle(trained.detector, out / "bundle", decode=decode, provenance=provenance)

@@ -28,6 +28,10 @@ _VAL: dict[str, tuple[str, ...]] = {
     "actor": ("val",),
 }
 
+# Recordings in which rest and movement follow one another as in life. Decoders are fitted on these alone: clips that
+# were cut to their action do not show what it costs to say it for too long.
+CONTINUOUS = ("utkinect", "precog2016", "kinder_gator", "actor")
+
 
 def part_of(dataset: str, subject: str) -> Part:
     """The part that a subject ("utkinect/7") of a data set belongs to."""
