@@ -18,7 +18,7 @@ from typing import Self
 
 from ..stream.processes import Settings
 
-_STOP_S = 0.9  # from asking to insisting
+_STOP_S = 0.8  # from asking to insisting
 _DETECTOR_RESTARTS = 5
 
 
@@ -73,16 +73,21 @@ class Supervisor:
             process.terminate()
 
     def stop(self) -> None:
-        """Ask all stages to stop, insist after a second, and remove the sockets."""
-        for process in self._processes.values():
-            process.terminate()
-        deadline = time.monotonic() + _STOP_S
-        for process in self._processes.values():
-            try:
-                process.wait(max(deadline - time.monotonic(), 0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Ask all stages to stop, insist after a moment, and remove the sockets.
+
+        The bus runs in `decode`: that one goes last, so that the others' last reports still arrive.
+        """
+        others = [process for name, process in self._processes.items() if name != "decode"]
+        for processes in (others, [p for name, p in self._processes.items() if name == "decode"]):
+            for process in processes:
+                process.terminate()
+            deadline = time.monotonic() + _STOP_S
+            for process in processes:
+                try:
+                    process.wait(max(deadline - time.monotonic(), 0))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         self._processes.clear()
         folder = Path(self.settings.folder)
         if self._own_folder:

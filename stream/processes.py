@@ -346,6 +346,7 @@ def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, *, lossle
 
 def _linger(stage: Stage) -> None:
     """A source that is through stays until it is told to stop: its last messages are still in its socket."""
+    stage.report(force=True)
     while not stage.stop.wait(_ROUND_S):
         stage.report()
     time.sleep(2 * _ROUND_S)
