@@ -14,9 +14,9 @@ from ..stream.processes import Settings
 from .live import Live, run_live
 
 
-def bench_live(seconds: float, width: int, height: int, detectors: int, seed: int) -> int:
+def bench_live(seconds: float, width: int, height: int, detectors: int, hop: int, seed: int) -> int:
     """Run for `seconds` and print the figures. The actor is drawn on the same cores, which a camera would not need."""
-    settings = Settings(folder="", camera=f"actor:{seed}", width=width, height=height, duration_s=seconds)
+    settings = Settings(folder="", camera=f"actor:{seed}", hop=hop, width=width, height=height, duration_s=seconds)
     began = time.monotonic()
     outcome = run_live(Live(settings=settings, detectors=detectors, json=True, page=False))
     if outcome.code:

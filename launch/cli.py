@@ -266,12 +266,12 @@ def train_detect(
 
 
 def bench_live(
-    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, seed: int = 0
+    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 2, seed: int = 0
 ) -> int:
     """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
     from .bench import bench_live as run
 
-    return run(seconds, width, height, detectors, seed)
+    return run(seconds, width, height, detectors, hop, seed)
 
 
 _Commands = dict[str, Callable[..., int]]
