@@ -35,7 +35,7 @@ def live(
     engine: EngineName = "auto",
     detectors: int = 1,
     threads: int = 1,
-    hop: int = 2,
+    hop: int = 1,
     delay: int | None = None,
     width: int = 1280,
     height: int = 720,
@@ -91,7 +91,7 @@ def replay(
     model: str = "small",
     engine: EngineName = "auto",
     threads: int = 1,
-    hop: int = 2,
+    hop: int = 1,
     delay: int | None = None,
     json: bool = False,
     page: bool = False,
@@ -127,7 +127,7 @@ def pose(
     *,
     pose: PoseModel = "lite",
     people: int = 1,
-    hop: int = 2,
+    hop: int = 1,
     width: int = 1280,
     height: int = 720,
     duration: float | None = None,
@@ -190,7 +190,7 @@ def evaluate(
     out: Path = Path("runs/evaluation"),
     part: Literal["test", "val"] = "test",
     engine: EngineName = "auto",
-    hop: int = 2,
+    hop: int = 1,
 ) -> int:
     """How good a bundle is on people it never saw: a table, a confusion matrix as a picture, and the gap between
     recorded joints and joints that went through drawing and MediaPipe.
@@ -198,7 +198,7 @@ def evaluate(
     Args:
         stores: prepared stores (`data prepare`, `data draw`).
         out: folder for the pictures and report.json.
-        hop: frames between two windows, 2 in `live`; 4 takes half the time.
+        hop: frames between two windows, 1 in `live`; 4 takes a quarter of the time.
     """
     from .evaluate import evaluate_bundle
 
@@ -266,7 +266,7 @@ def train_detect(
 
 
 def bench_live(
-    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 2, seed: int = 0
+    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 1, seed: int = 0
 ) -> int:
     """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
     from .bench import bench_live as run

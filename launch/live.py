@@ -59,7 +59,7 @@ def run_live(live: Live) -> Outcome:
     """
     settings, truth, classes = _checked(live)
     console = Console(stderr=True, highlight=False)
-    summary = Summary(classes=classes, hop=settings.hop, live=not settings.lossless)
+    summary = Summary(classes=classes, live=not settings.lossless)
     source = "replay" if settings.replay else "camera"
     stages = ["window"] if settings.replay else ["pose", "track", "window"]
     stages += [f"detect{i}" for i in range(live.detectors)]

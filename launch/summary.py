@@ -23,7 +23,6 @@ class Summary:
     """
 
     classes: Sequence[str]
-    hop: int
     live: bool
     latencies_s: list[float] = field(default_factory=list)
     event_latencies_s: list[float] = field(default_factory=list)
@@ -33,6 +32,7 @@ class Summary:
     first_tick: int | None = None
     end_tick: int = 0
     people: set[int] = field(default_factory=set)
+    _scored_to: dict[int, float] = field(default_factory=dict)
 
     def add(self, message: AnyMessage) -> None:
         """Take a message of the bus into account."""
@@ -43,8 +43,10 @@ class Summary:
             self.people.update(message.ids)
         elif isinstance(message, Decision):
             newest = message.decided_at - message.captured_at
-            # A window brings `hop` new frames; the older of them have waited for the newest.
-            self.latencies_s += [newest + i / HZ for i in range(self.hop)]
+            # What has come since the person's last window is scored now; the older of it has waited for the newest.
+            before = self._scored_to.get(message.track, message.t - 1 / HZ)
+            self.latencies_s += [newest + i / HZ for i in range(round((message.t - before) * HZ))]
+            self._scored_to[message.track] = message.t
             self.first_tick = (
                 message.first_tick if self.first_tick is None else min(self.first_tick, message.first_tick)
             )

@@ -31,10 +31,13 @@ class Dispatcher:
     class Config:
         """`capacity` windows may wait: beyond it the oldest is dropped (live), or `full` says so (lossless).
 
+        `newest`: a person's window that still waits when their next one comes is dropped, for the next one shows the
+        same frames and one more; so under load windows lie further apart, and latency does not pile up.
         `batch` windows at most go out at once; a detector that has not answered after `patience_s` is given up.
         """
 
         capacity: int = 64
+        newest: bool = False
         batch: int = 8
         patience_s: float = 2.0
 
@@ -59,17 +62,23 @@ class Dispatcher:
         key = (window.camera, window.track, window.index)
         if key in self._entries:
             return
+        if self.config.newest:
+            for old in [old for old in self._waiting if old[:2] == key[:2]]:
+                self._drop(old)
         self._entries[key] = _Entry(window)
         self._orders.setdefault(key[:2], deque()).append(key)
         self._waiting.append(key)
         if len(self._waiting) > self.config.capacity:
             for old in self._waiting:
-                entry = self._entries[old]
-                if entry.window is not None and not entry.window.last:
-                    self._waiting.remove(old)
-                    entry.window = None
-                    self.dropped += 1
+                waiting = self._entries[old].window
+                if waiting is not None and not waiting.last:
+                    self._drop(old)
                     break
+
+    def _drop(self, key: Key) -> None:
+        self._waiting.remove(key)
+        self._entries[key].window = None
+        self.dropped += 1
 
     def take(self, worker: bytes, now: float) -> list[Window]:
         """The next windows for this detector, oldest first; they are out until `settle` or `expire`."""

@@ -63,7 +63,7 @@ class Settings:
     duration_s: float | None = None
     pose: Literal["lite", "full", "heavy"] = "lite"
     people: int = 1
-    hop: int = 2
+    hop: int = 1
     model: str = "small"
     engine: Literal["auto", "openvino", "torch"] = "auto"
     threads: int = 1
@@ -244,7 +244,9 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     config = Bundle.load(settings.model).config
     parameters = config.decode if settings.delay is None else replace(config.decode, delay=settings.delay)
     # One window at a time where every run must give the same events: a batch may round differently.
-    dispatcher = Dispatcher(Dispatcher.Config(batch=1 if settings.lossless else 8))
+    dispatcher = Dispatcher(
+        Dispatcher.Config(batch=1) if settings.lossless else Dispatcher.Config(batch=8, newest=True)
+    )
     decoders: dict[tuple[str, int], Decoder] = {}
     free: dict[bytes, None] = {}  # in the order in which they became free
     ending: set[str] = set()

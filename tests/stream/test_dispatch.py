@@ -77,6 +77,30 @@ def test_when_nobody_takes_them_the_oldest_are_dropped_and_the_last_is_kept() ->
     assert dispatcher.outstanding("c") == 0
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=60))
+def test_under_load_each_persons_newest_window_is_the_one_that_waits(steps: list[tuple[int, bool]]) -> None:
+    dispatcher = Dispatcher(Dispatcher.Config(newest=True))
+    put: dict[int, int] = {}
+    taken: list[tuple[int, int]] = []
+    for track, take in steps:
+        put[track] = put.get(track, -1) + 1
+        dispatcher.put(window(track, put[track]))
+        if take:
+            batch = dispatcher.take(b"a", 0.0)
+            assert len({w.track for w in batch}) == len(batch)  # one a person at most
+            assert all(w.index == put[w.track] for w in batch)  # and that is the newest
+            taken += [(w.track, w.index) for w in batch]
+            for w in batch:
+                dispatcher.settle(scores(w))
+    for w in dispatcher.take(b"a", 0.0):
+        taken.append((w.track, w.index))
+        dispatcher.settle(scores(w))
+    assert len(taken) + dispatcher.dropped == sum(index + 1 for index in put.values())
+    assert sorted((s.track, s.index) for s in dispatcher.ordered()) == sorted(taken)
+    assert all((track, index) in taken for track, index in put.items())
+
+
 def test_a_late_answer_of_a_detector_that_was_given_up_counts_once() -> None:
     dispatcher = Dispatcher(Dispatcher.Config(patience_s=1.0))
     dispatcher.put(window(1, 0))
