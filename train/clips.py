@@ -1,0 +1,103 @@
+"""Clips: what pretraining and recognition draw from, spans of stores in which one thing happens or anything does.
+
+A trimmed recording is a clip. A long untrimmed one is cut into clips of at most `LONGEST` frames (10 s), as NTU's and
+PKU-MMD's are long. Nothing is loaded until it is drawn.
+Shapes: B batch, T frame, M person, V joint, C coordinate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .gather import gather, resized
+from .store import Entry, Store
+
+LONGEST = 300
+_CROP = (0.1, 1.0)  # of the clip: USDRL's temporal crop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Frames `start` to `start + length` of store number `store`; `label` is the set's own class of most of them."""
+
+    store: int
+    start: int
+    length: int
+    label: int
+    subject: str
+    view: str
+
+
+class Clips:
+    """The clips of some stores whose entry passes `choose`.
+
+    Raises ValueError if there are none.
+    """
+
+    def __init__(self, stores: Sequence[Store], choose: Callable[[Store, Entry], bool] | None = None) -> None:
+        self.stores = tuple(stores)
+        self.clips = tuple(
+            clip
+            for number, store in enumerate(stores)
+            for entry in store.entries
+            if choose is None or choose(store, entry)
+            for clip in _cut(number, store, entry)
+        )
+        if not self.clips:
+            raise ValueError("no clips to draw: the stores hold no recording of the people, views or setups asked for")
+        self._store = np.array([clip.store for clip in self.clips])
+        self._start = np.array([clip.start for clip in self.clips])
+        self._length = np.array([clip.length for clip in self.clips])
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Each clip's class (N,)."""
+        return np.array([clip.label for clip in self.clips], np.int64)
+
+    def whole(self, indices: NDArray[np.integer], frames: int) -> Tensor:
+        """The clips (B, 3, T, V, M) metres, each resized to `frames`."""
+        return self._at(indices, self._start[indices].astype(np.float64), self._length[indices], frames)
+
+    def cropped(self, indices: NDArray[np.integer], frames: int, rng: np.random.Generator) -> Tensor:
+        """A random span of each clip (B, 3, T, V, M): 0.1 to 1 of it, at least `frames` frames, resized to `frames`."""
+        length = self._length[indices]
+        span = np.maximum(length * rng.uniform(*_CROP, len(indices)), np.minimum(frames, length))
+        start = self._start[indices] + rng.uniform(0, 1, len(indices)) * (length - span)
+        return self._at(indices, start, span, frames)
+
+    def _at(
+        self, indices: NDArray[np.integer], start: NDArray[np.float64], length: NDArray[Any],
+        frames: int,
+    ) -> Tensor:  # fmt: skip
+        at_BT = resized(start, length, frames)
+        end_B = self._start[indices] + self._length[indices]
+        first = self.stores[0].frames
+        out = np.empty((len(indices), frames, *first.shape[1:]), np.float32)
+        for number in np.unique(self._store[indices]):
+            mine = self._store[indices] == number
+            out[mine] = gather(self.stores[number].frames, at_BT[mine], end_B[mine])[0]
+        return torch.from_numpy(out).permute(0, 4, 1, 3, 2).contiguous()
+
+
+def _cut(number: int, store: Store, entry: Entry) -> list[Clip]:
+    labels = store.frame_labels(entry)
+    pieces = 1 if entry.trimmed else -(-entry.length // LONGEST)
+    edges = np.linspace(0, entry.length, pieces + 1).astype(int)
+    return [
+        Clip(
+            store=number, start=entry.start + int(a), length=int(b - a), subject=entry.subject, view=entry.view,
+            label=int(np.bincount(np.maximum(labels[a:b], 0)).argmax()),
+        )
+        for a, b in pairwise(edges)
+    ]  # fmt: skip

@@ -1,0 +1,189 @@
+"""Pretrain an encoder without labels: USDRL's multi-grained feature decorrelation over four views of each clip.
+
+    skelstream train pretrain --stores STORES/* --out runs/pretrained --epochs 30
+
+Source: arXiv 2412.09220 and 2508.12586. All views of a batch go through the encoder in one pass; the projectors see one
+view at a time, because their BatchNorm's statistics are part of the method. The order of the data, the crops, what is
+done to them and DropPath are decided by the seed and the step alone, so that a run that was killed goes on as if it
+had not been.
+Shapes: R view (4), B clip, C coordinate, T frame, V joint, M person, H hidden, D projection.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..encoder.dste import DSTE
+from ..encoder.modality import MODALITIES, Modality
+from ..encoder.normalise import normalise
+from .clips import Clips
+from .objectives.mgfd import VIEWS, Terms, Weights, mgfd
+from .projectors import Projectors
+from .run_folder import RunFolder
+from .views import Views
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """How to pretrain. The learning rate falls to a tenth after `drop_at` of the epochs (the paper: 351 of 451), or
+    follows half a cosine; `warmup` steps lead up to it.
+    """
+
+    encoder: DSTE.Config = field(default_factory=lambda: DSTE.Config.named("small"))
+    modality: Modality = "joint"
+    views: Views = field(default_factory=Views)
+    weights: Weights = field(default_factory=Weights)
+    batch: int = 384
+    epochs: int = 451
+    lr: float = 1e-4
+    weight_decay: float = 1e-5
+    schedule: Literal["drop", "cosine"] = "drop"
+    drop_at: float = 351 / 451
+    warmup: int = 0
+    seed: int = 0
+    checkpoint_every_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.batch < 2:
+            raise ValueError(f"batch is {self.batch}; decorrelation needs at least 2 clips at a time")
+        if self.epochs < 1 or self.lr <= 0:
+            raise ValueError("epochs must be at least 1 and lr above 0")
+
+
+def pretrain(clips: Clips, out: Path, config: Pretraining, say: Say) -> DSTE:
+    """Pretrain on these clips; checkpoints, log and curves go to the folder `out`. Returns the encoder, in eval mode.
+
+    Raises ValueError if the clips are fewer than a batch, or `out` holds a run with other settings.
+    """
+    if len(clips) < config.batch:
+        raise ValueError(f"{len(clips)} clips do not fill one batch of {config.batch}; give a smaller --batch")
+    settings = {"pretraining": asdict(config), "clips": len(clips), "data": _described(clips)}
+    with RunFolder(out, settings) as folder:
+        run = PretrainingRun(clips, config)
+        if (state := folder.load()) is not None:
+            run.load_state_dict(state)
+            say(f"going on from step {run.step}")
+        started, saved, before = time.monotonic(), time.monotonic(), run.step
+        for terms in run.steps():
+            if run.step % 10 == 0 or run.step == run.total:
+                rate = (run.step - before) * config.batch / (time.monotonic() - started)
+                left_min = (run.total - run.step) * config.batch / rate / 60
+                folder.log(run.step, loss=float(terms.loss), lr=run.rate(run.step - 1), **terms.domains)
+                say(
+                    f"step {run.step}/{run.total}  epoch {run.step / run.steps_an_epoch:.1f}  loss {terms.loss:.3f}  "
+                    f"{rate:.1f} clips/s  {left_min:.0f} min left"
+                )
+            if time.monotonic() - saved > config.checkpoint_every_s or run.step == run.total:
+                folder.save(run.state_dict())
+                saved = time.monotonic()
+        folder.finish({"seconds": round(run.seconds, 1), "steps": run.step})
+    return run.encoder.eval()
+
+
+class PretrainingRun:
+    """Everything that changes while pretraining, and one step of it."""
+
+    def __init__(self, clips: Clips, config: Pretraining) -> None:
+        torch.manual_seed(config.seed)
+        self.clips, self.config = clips, config
+        self.encoder = DSTE(config.encoder)
+        self.projectors = Projectors(config.encoder.hidden)
+        self.optimizer = torch.optim.Adam(
+            [*self.encoder.parameters(), *self.projectors.parameters()],
+            lr=config.lr, weight_decay=config.weight_decay, fused=True,
+        )  # fmt: skip
+        self.step, self.seconds = 0, 0.0
+        self.steps_an_epoch = len(clips) // config.batch
+        self.total = config.epochs * self.steps_an_epoch
+
+    def steps(self) -> Iterator[Terms]:
+        """Train to the end, step by step; the next batch is read while this one is learnt from."""
+        self.encoder.train()
+        self.projectors.train()
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self.draw, self.step)
+            while self.step < self.total:
+                joints = following.result()
+                following = reader.submit(self.draw, min(self.step + 1, self.total - 1))
+                yield self.advance(joints)
+
+    def draw(self, step: int) -> Tensor:
+        """The crops (R * B, 3, T, V, M) of a step's batch, view by view, metres."""
+        epoch, place = divmod(step, self.steps_an_epoch)
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.clips))
+        batch = order[place * self.config.batch : (place + 1) * self.config.batch]
+        rng = np.random.default_rng((self.config.seed, epoch, place))
+        return self.clips.cropped(np.tile(batch, VIEWS), self.config.encoder.frames, rng)
+
+    def advance(self, joints_NCTVM: Tensor) -> Terms:
+        """One optimiser step on drawn crops."""
+        began = time.monotonic()
+        seed = self.config.seed * 1_000_003 + self.step
+        torch.manual_seed(seed)  # DropPath draws from the global generator
+        with torch.no_grad():
+            viewed = self.config.views(normalise(joints_NCTVM), torch.Generator().manual_seed(seed))
+            viewed = MODALITIES[self.config.modality](viewed)
+        terms = self.loss(viewed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.optimizer.step()
+        self.step += 1
+        self.seconds += time.monotonic() - began
+        return Terms(terms.loss.detach(), terms.domains)
+
+    def loss(self, viewed_NCTVM: Tensor) -> Terms:
+        """MG-FD of four views (R * B, 3, T, V, M) laid end to end."""
+        clip_N2H = self.encoder.clip(viewed_NCTVM)
+        projected = [self.projectors(view_B2H) for view_B2H in clip_N2H.chunk(VIEWS)]
+        return mgfd({d: torch.stack([p[d] for p in projected]) for d in projected[0]}, self.config.weights)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        c = self.config
+        if step < c.warmup:
+            return c.lr * (step + 1) / c.warmup
+        if c.schedule == "cosine":
+            return c.lr * (0.01 + 0.99 * (1 + math.cos(math.pi * step / self.total)) / 2)
+        return c.lr * (0.1 if step >= c.drop_at * self.total else 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: plain containers and tensors."""
+        return {
+            "step": self.step, "seconds": self.seconds, "encoder": self.encoder.state_dict(),
+            "projectors": self.projectors.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "config": asdict(self.config.encoder), "modality": self.config.modality,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.encoder.load_state_dict(state["encoder"])
+        self.projectors.load_state_dict(state["projectors"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _described(clips: Clips) -> list[str]:
+    return sorted(f"{store.dataset} ({store.source}): {store.licence}" for store in clips.stores)
+
+
+def clip_features(encoder: DSTE, clips: Clips, modality: Modality, batch: int = 128) -> Tensor:
+    """The frozen encoder's representation (N, 2H) of each whole clip."""
+    indices: Sequence[np.ndarray] = np.array_split(np.arange(len(clips)), max(-(-len(clips) // batch), 1))
+    with torch.inference_mode():
+        return torch.cat([
+            encoder.clip(MODALITIES[modality](normalise(clips.whole(some, encoder.config.frames)))) for some in indices
+        ])  # fmt: skip

@@ -1,0 +1,87 @@
+"""A run's folder: its settings, its checkpoint, its log. The same command goes on where it was stopped.
+
+    run.json         the settings; a folder holds one run, and refuses another
+    checkpoint.pt    everything that changes; written whole or not at all
+    log.jsonl        one line an entry: step and scalars
+    tensorboard/     the same, for TensorBoard
+    curves.png       the same, drawn at the end
+
+A run that was killed has logged steps after its last checkpoint: they are cut away when it goes on, so that the log
+reads like that of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from .curves import draw_curves
+
+
+class RunFolder:
+    """A context manager. Raises ValueError if the folder holds a run with other settings."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        mine = json.loads(json.dumps(settings))
+        told = path / "run.json"
+        if told.is_file() and json.loads(told.read_text()) != mine:
+            raise ValueError(f"{path} holds a run with other settings (run.json); choose another --out or remove it")
+        _write(told, json.dumps(mine, indent=1))
+        self._board: SummaryWriter | None = None
+
+    def load(self) -> dict[str, Any] | None:
+        """The checkpoint, if there is one; the log is cut back to its `step`."""
+        path = self.path / "checkpoint.pt"
+        if not path.is_file():
+            return None
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        kept = [entry for entry in self.entries() if entry["step"] <= state["step"]]
+        _write(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the checkpoint, which holds `step` among what it holds."""
+        unfinished = self.path / f".checkpoint.{os.getpid()}"
+        torch.save(dict(state), unfinished)
+        unfinished.replace(self.path / "checkpoint.pt")
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Add an entry to the log."""
+        with (self.path / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in scalars.items()}}) + "\n")
+        if self._board is None:
+            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
+        for name, value in scalars.items():
+            self._board.add_scalar(name, value, step)
+
+    def entries(self) -> list[dict[str, float]]:
+        """The log so far."""
+        path = self.path / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def finish(self, results: Mapping[str, Any]) -> None:
+        """Write what came out (results.json) and the curves."""
+        _write(self.path / "results.json", json.dumps(dict(results), indent=1))
+        draw_curves(self.entries(), self.path / "curves.png", self.path.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._board is not None:
+            self._board.close()
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text)
+    unfinished.replace(path)

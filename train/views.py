@@ -1,0 +1,74 @@
+"""Views: what pretraining changes about a clip and asks the encoder to overlook (USDRL, arXiv 2412.09220).
+
+The temporal crop is done where the clip is read (`clips.py`). Here follows what is done in space, for all views of a
+batch at once, on whatever device they are: with equal chance, a corruption of 15 joints (all to zero, or all through
+one random 3x3 matrix) or a shear of everybody. Seeded by the generator alone.
+Shapes: B sample (views and clips together), C coordinate, T frame, V joint, M person, J corrupted joint.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_CORRUPTED = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """`yaw_deg`: beyond the paper, turn each view about the vertical by up to so much; 0 is the paper's."""
+
+    corruption: bool = True
+    shear: bool = True
+    yaw_deg: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.yaw_deg <= 180:
+            raise ValueError(f"views.yaw_deg is {self.yaw_deg}; it lies between 0 and 180")
+
+    def __call__(self, x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
+        """Each sample (3 coordinates about the origin, absent people zero) changed by a draw of its own."""
+        if self.yaw_deg:
+            x_BCTVM = turn(x_BCTVM, math.radians(self.yaw_deg), generator)
+        if self.corruption and self.shear:
+            corrupt_B = _uniform((len(x_BCTVM), 1, 1, 1, 1), 0, 1, x_BCTVM, generator) < 0.5
+            return torch.where(corrupt_B, corrupt_joints(x_BCTVM, generator), shear(x_BCTVM, generator))
+        if self.corruption:
+            return corrupt_joints(x_BCTVM, generator)
+        return shear(x_BCTVM, generator) if self.shear else x_BCTVM
+
+
+def corrupt_joints(x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
+    """15 random joints of each sample, of both people: with equal chance zero, or through a matrix of U(-1, 1)."""
+    b, _, _, v, _ = x_BCTVM.shape
+    order_BV = torch.rand(b, v, generator=generator, device=generator.device).to(x_BCTVM.device).argsort(dim=1)
+    chosen_BV = (order_BV < min(_CORRUPTED, v))[:, None, None, :, None]
+    matrix_B33 = _uniform((b, 3, 3), -1, 1, x_BCTVM, generator)
+    keep_B11 = _uniform((b, 1, 1), 0, 1, x_BCTVM, generator) < 0.5
+    return torch.where(chosen_BV, _apply(torch.where(keep_B11, matrix_B33, 0.0), x_BCTVM), x_BCTVM)
+
+
+def shear(x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
+    """Each sample through a matrix with a unit diagonal and U(-1, 1) beside it."""
+    matrix_B33 = _uniform((len(x_BCTVM), 3, 3), -1, 1, x_BCTVM, generator)
+    unit = torch.eye(3, dtype=torch.bool, device=x_BCTVM.device)
+    return _apply(torch.where(unit, 1.0, matrix_B33), x_BCTVM)
+
+
+def turn(x_BCTVM: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Each sample turned about the vertical (y) through the origin by up to `most` radians."""
+    angle_B = _uniform((len(x_BCTVM),), -most, most, x_BCTVM, generator)
+    cos, sin, zero, one = angle_B.cos(), angle_B.sin(), torch.zeros_like(angle_B), torch.ones_like(angle_B)
+    return _apply(torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], 1).view(-1, 3, 3), x_BCTVM)
+
+
+def _apply(matrix_B33: Tensor, x_BCTVM: Tensor) -> Tensor:
+    return (matrix_B33.to(x_BCTVM.dtype) @ x_BCTVM.flatten(2)).view_as(x_BCTVM)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    drawn = torch.rand(shape, generator=generator, device=generator.device)
+    return (low + (high - low) * drawn).to(like.device)
