@@ -66,7 +66,8 @@ class Decoder:
     def _follow(self, scores: Scores, tick: int, step: Step, row: F64, now: float) -> Iterator[Event]:
         running = self._running
         if running is not None and step.label != running.label:
-            yield from self._close(scores, tick / HZ, now)
+            # Another action has taken over since `since` frames: that is when this one was over.
+            yield from self._close(scores, (tick - step.since) / HZ, now)
             running = None
         if running is None and step.label != 0:
             self._running = running = _Running(step.label, (tick - step.since) / HZ)
@@ -160,6 +161,7 @@ class Segmenter:
     label: int = 0
     _candidate: int = 0
     _led: int = field(default=0)
+    _free: int = field(default=1 << 30)  # frames since the last action was declared over: nobody moves a start past it
 
     def push(self, row: F64) -> Step:
         """Take the probabilities (K,) of the next frame."""
@@ -168,11 +170,13 @@ class Segmenter:
             leader = 0
         self._led = self._led + 1 if leader == self._candidate else 1
         self._candidate = leader
+        self._free += 1
         if self.label != 0 and row[self.label] < self.parameters.leave:
-            self.label = 0
+            self.label, self._free = 0, 0
         if leader not in (0, self.label) and self._led >= self.parameters.min_frames:
+            since = self._led - 1 if self.label != 0 else min(self._led - 1, self._free)
             self.label = leader
-            return Step(leader, self._led - 1)
+            return Step(leader, since)
         return Step(self.label, 0)
 
 

@@ -46,8 +46,9 @@ from .wire import (
 
 _ROUND_S = 0.1  # the longest that a stage waits before it looks whether it should report or stop
 _PREVIEW_EVERY_S = 1 / 15
-# Queues of a link, in messages. Frames are large and go stale: one. The rest are small.
-_FRAMES, _SMALL = 1, 16
+# Queues of a link, in messages. Frames are large and go stale: one. The rest are small, and smooth out a hiccup; where
+# every stage waits for the next, a long queue would only let the picture run ahead of what is said about it.
+_FRAMES, _SMALL, _LOSSLESS = 1, 16, 2
 SHOWN: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)
 
 
@@ -76,6 +77,11 @@ class Settings:
     @property
     def place(self) -> Place:
         return Place(Path(self.folder))
+
+    @property
+    def queue(self) -> int:
+        """Messages that wait in a link."""
+        return _LOSSLESS if self.lossless else _SMALL
 
 
 def run_camera(stage: Stage, settings: Settings) -> None:
@@ -108,7 +114,7 @@ def run_pose(stage: Stage, settings: Settings) -> None:
     with (
         estimator,
         Inbox(stage.place.link("frames"), queue=_FRAMES) as frames,
-        Outbox(stage.place.link("people"), queue=_SMALL) as people,
+        Outbox(stage.place.link("people"), queue=settings.queue) as people,
     ):
         stage.ready()
         while not stage.stopping:
@@ -139,8 +145,8 @@ def run_track(stage: Stage, settings: Settings) -> None:
 
     trackers: dict[str, Tracker] = {}
     with (
-        Inbox(stage.place.link("people"), queue=_SMALL) as people,
-        Outbox(stage.place.link("tracks"), queue=_SMALL) as tracks,
+        Inbox(stage.place.link("people"), queue=settings.queue) as people,
+        Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks,
     ):
         stage.ready()
         while not stage.stopping:
@@ -160,7 +166,7 @@ def run_replay(stage: Stage, settings: Settings) -> None:
     """In the place of camera, pose and track: the tracks of a recording, every one."""
     from .record import read_recording
 
-    with Outbox(stage.place.link("tracks"), queue=_SMALL) as tracks:
+    with Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks:
         stage.ready()
         for message in read_recording(Path(settings.replay)):
             if isinstance(message, Tracks | End):
@@ -182,8 +188,8 @@ def run_window(stage: Stage, settings: Settings) -> None:
     config = WindowCutter.Config(hop=settings.hop)
     cutters: dict[str, WindowCutter] = {}
     with (
-        Inbox(stage.place.link("tracks"), queue=_SMALL) as tracks,
-        Feeder(stage.place.link("windows"), queue=_SMALL) as windows,
+        Inbox(stage.place.link("tracks"), queue=settings.queue) as tracks,
+        Feeder(stage.place.link("windows"), queue=settings.queue) as windows,
     ):
 
         def hand_on(window: Window) -> None:
@@ -245,13 +251,13 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     parameters = config.decode if settings.delay is None else replace(config.decode, delay=settings.delay)
     # One window at a time where every run must give the same events: a batch may round differently.
     dispatcher = Dispatcher(
-        Dispatcher.Config(batch=1) if settings.lossless else Dispatcher.Config(batch=8, newest=True)
+        Dispatcher.Config(batch=1, capacity=2) if settings.lossless else Dispatcher.Config(batch=8, newest=True)
     )
     decoders: dict[tuple[str, int], Decoder] = {}
     free: dict[bytes, None] = {}  # in the order in which they became free
     ending: set[str] = set()
     with (
-        Inbox(stage.place.link("windows"), queue=_SMALL, bind=True) as windows,
+        Inbox(stage.place.link("windows"), queue=settings.queue, bind=True) as windows,
         WorkServer(stage.place.link("work")) as work,
     ):
         stage.ready()

@@ -2,7 +2,7 @@
 
     .venv-dev/bin/python tests/bench/page_picture.py --camera clip.mp4 --out docs/page.png --after 20
 
-Needs Debian's chromium. The picture is taken `--after` seconds of the page having shown its first image.
+Needs Debian's chromium. The picture is taken `--after` seconds after the page has shown the first event.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> int:
                     break
                 except Exception:  # the page is not up yet
                     time.sleep(0.2)
-            page.wait_for_function("document.querySelector('canvas')?.width > 300", timeout=120_000)
+            page.wait_for_selector("#events li", timeout=120_000)
             time.sleep(options.after)
             page.screenshot(path=options.out)
         finally:

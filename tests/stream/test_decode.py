@@ -86,14 +86,28 @@ def test_an_event_that_still_runs_ends_with_the_person() -> None:
     assert events[-1].kind == "end" and events[-1].t_end == pytest.approx(80 / 30)
 
 
-@settings(deadline=None, max_examples=20)
-@given(seed=st.integers(0, 10_000), delay=st.integers(0, 40))
-def test_events_come_in_pairs_and_do_not_overlap(seed: int, delay: int) -> None:
+def smooth(rows: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Slow transitions: while one action fades, the next one already leads."""
+    kernel = np.ones(frames) / frames
+    padded = np.pad(rows, ((frames // 2, frames - 1 - frames // 2), (0, 0)), mode="edge")
+    columns = [np.convolve(column, kernel, mode="valid") for column in padded.T]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10_000), delay=st.integers(0, 40), fading=st.integers(1, 40))
+def test_events_come_in_pairs_do_not_overlap_and_are_the_labels(seed: int, delay: int, fading: int) -> None:
     rng = np.random.default_rng(seed)
     rows = stream(*((int(rng.integers(3)), int(rng.integers(1, 40))) for _ in range(12)))
-    _, events = run(windows_over(rows), DecodeParameters(delay=delay))
+    rows = smooth(rows, min(fading, len(rows)))
+    parameters = DecodeParameters(delay=delay, leave=0.2)
+    _, events = run(windows_over(rows), parameters)
     edges = [e for e in events if e.kind != "update"]
     assert [e.kind for e in edges] == ["start", "end"] * (len(edges) // 2)
-    spans = [(e.t_start, e.t_end) for e in edges if e.t_end is not None]
-    assert all(start < end for start, end in spans)
-    assert all(end <= start + 1e-9 for (_, end), (start, _) in pairwise(spans))
+    spans = [(e.t_start, e.t_end, CLASSES.index(e.action)) for e in edges if e.t_end is not None]
+    assert all(start < end for start, end, _ in spans)
+    assert all(end <= start + 1e-9 for (_, end, _), (start, _, _) in pairwise(spans))
+    labels = np.zeros(len(rows), np.int64)
+    for start, end, k in spans:
+        labels[round(start * 30) : round(end * 30)] = k
+    np.testing.assert_array_equal(labels, segment(rows, parameters))

@@ -434,10 +434,11 @@ const SIGNS = { starting: "…", ready: "✓", ended: "■", failed: "✕", sile
 
 function gaugeText(stageName, gauge, value) {
   const name = gauge.startsWith(`${stageName}_`) ? gauge.slice(stageName.length) : `_${gauge}`;
-  const unit = name.match(/_(ms|s|hz|fps)$/);
+  const unit = name.match(/_(ms|s|hz|fps|mb)$/);
   const number = Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toFixed(1)).toString();
-  const words = unit ? [name.slice(1, Math.max(1, unit.index)), number, unit[1]] : [name.slice(1), number];
-  return words.filter(Boolean).join(" ").replaceAll("_", " ");
+  const measure = unit ? `${number} ${unit[1] === "mb" ? "MB" : unit[1]}` : number;
+  const words = unit ? name.slice(1, Math.max(1, unit.index)) : name.slice(1);
+  return { measure, full: `${words} ${measure}`.trim().replaceAll("_", " ") };
 }
 
 function showStages() {
@@ -450,13 +451,13 @@ function showStages() {
   fill(byId("stages"), state.stages, make, (item, one) => {
     item.className = one.state + (one.dropping ? " dropping" : "");
     const gauges = Object.entries(one.gauges).map(([name, value]) => gaugeText(one.stage, name, value));
-    const words = one.state === "ready" ? gauges.slice(0, 1) : [one.state, ...(one.message ? [one.message] : [])];
+    const words = one.state === "ready" ? gauges.slice(0, 1).map((gauge) => gauge.measure) : [one.state, ...(one.message ? [one.message] : [])];
     const [sign, name, detail, lost] = item.children;
     setText(sign, SIGNS[one.state]);
     sign.setAttribute("aria-label", one.state);
     setText(name, one.stage);
     setText(detail, words.join(" · "));
-    item.title = [`process ${one.pid}`, ...gauges, one.message].filter(Boolean).join("\n");
+    item.title = [`process ${one.pid}`, ...gauges.map((gauge) => gauge.full), one.message].filter(Boolean).join("\n");
     setText(lost, one.drops ? `${one.dropping ? "▲" : ""}−${one.drops}` : "");
     lost.title = `${one.drops} dropped`;
   });
