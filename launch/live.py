@@ -87,7 +87,7 @@ def run_live(live: Live) -> Outcome:
             while (message := bus.receive(0.05)) is not None:  # the stages' last reports
                 summary.add(message)
     for line in summary.lines(truth):
-        console.print(line)
+        console.print(line, soft_wrap=True)  # a line is a line, also where the terminal is narrow
     return Outcome(summary, 0)
 
 
