@@ -13,22 +13,29 @@ from ..stream.camera import open_source
 from ..stream.pose_model import ensure_pose_model
 from ..stream.processes import SHOWN, Settings
 from ..stream.view.terminal import run_terminal
-from ..stream.wire import Subscriber
+from ..stream.wire import End, Subscriber
 from .live import interruption
 from .supervisor import StageFailed, Supervisor
 
 
 def run_pose_stages(settings: Settings) -> int:
-    """Camera, pose, track and window of one camera until it ends or Ctrl-C."""
+    """Camera, pose, track and window of one camera, until the last of it has been decided, or Ctrl-C."""
     source = open_source(settings.camera, width=settings.width, height=settings.height)
     source.close()
     ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
-    with interruption() as interrupted, Supervisor(replace(settings, lossless=not source.live)) as supervisor:
+    with (
+        interruption() as interrupted,
+        Supervisor(replace(settings, lossless=not source.live)) as supervisor,
+        Subscriber(settings.place.link("bus-out"), (End,)) as bus,
+    ):
         for stage in ("window", "track", "pose", "camera"):
             supervisor.start(stage)
         try:
-            while not interrupted.wait(0.5):
+            while not interrupted.is_set():
                 supervisor.watch()
+                # Whoever decides, here or elsewhere, says when the stream is over.
+                if (message := bus.receive(0.5)) is not None and message.camera == source.name:
+                    return 0
         except StageFailed as failure:
             print(f"skelstream: {failure}", file=sys.stderr)
             return 2 if failure.wrong_request else 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..stream.processes import Settings
+from ..stream.processes import SOCKETS, Settings
 
 _STOP_S = 0.8  # from asking to insisting
 _DETECTOR_RESTARTS = 5
@@ -88,13 +88,13 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-        self._processes.clear()
         folder = Path(self.settings.folder)
         if self._own_folder:
             shutil.rmtree(folder, ignore_errors=True)
-        else:
-            for socket in (path for path in folder.iterdir() if path.is_socket()):
-                socket.unlink()
+        else:  # others may meet there as well: only what ours have made goes
+            for socket in (socket for name in self._processes for socket in SOCKETS.get(name, ())):
+                (folder / socket).unlink(missing_ok=True)
+        self._processes.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -366,6 +366,13 @@ STAGES: dict[str, Callable[[Stage, Settings], None]] = {
 }  # fmt: skip
 
 
+# The socket files that each stage makes: whoever ends a stage that cannot clean up after itself removes these.
+SOCKETS: dict[str, tuple[str, ...]] = {
+    "camera": ("frames",), "pose": ("people",), "track": ("tracks",), "replay": ("tracks",),
+    "decode": ("windows", "work", "bus-in", "bus-out"),
+}  # fmt: skip
+
+
 def main(name: str, settings: Settings) -> int:
     """Run a stage until it is told to stop. 0 when it ended well, 2 when its settings were wrong."""
     bus = Bus(settings.place.link("bus-in"), settings.place.link("bus-out")) if name == "decode" else None

@@ -180,6 +180,20 @@ def test_every_frame_of_a_file_is_detected(tmp_path: Path, pose_model: None) -> 
     assert run("replay", str(record), "--json").stdout == result.stdout
 
 
+def test_a_camera_joins_a_decoder_that_stays(folder: str, tmp_path: Path, pose_model: None) -> None:
+    source = open_source("actor:5", width=480, height=360, duration_s=2)
+    path = video(tmp_path / "actor.avi", [source.picture(i / 30) for i in range(40)])  # type: ignore[attr-defined]
+    with Supervisor(Settings(folder=folder, lossless=True)) as supervisor:
+        supervisor.start("decode")
+        supervisor.start("detect")
+        for _ in range(2):  # the first one must not take the decoder's sockets with it
+            result = run("pose", "--camera", str(path), "--at", folder)
+            assert result.returncode == 0, result.stderr
+            supervisor.watch()
+        assert {p.name for p in Path(folder).iterdir() if p.is_socket()} == {"windows", "work", "bus-in", "bus-out"}
+    assert not [p for p in Path(folder).iterdir() if p.is_socket()]
+
+
 def test_a_video_with_nobody_in_it_says_so(tmp_path: Path, pose_model: None) -> None:
     path = video(tmp_path / "empty.avi", [np.full((240, 320, 3), 90, np.uint8)] * 30)
     result = run("live", "--camera", str(path), "--no-page")

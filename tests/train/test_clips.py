@@ -1,7 +1,5 @@
 """Clips: what is drawn from a store is what an independent resize of the same frames gives."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch

@@ -25,7 +25,7 @@ def similarity_by_hand(z: F64) -> float:
 def vac_by_hand(z: F64) -> float:
     total = 0.0
     for view in z:
-        b, d = view.shape
+        d = view.shape[1]
         std = np.sqrt(view.var(axis=0, ddof=1) + 1e-4)
         covariance = np.atleast_2d(np.cov(view, rowvar=False, ddof=1))
         off = sum(covariance[i, j] ** 2 for i in range(d) for j in range(d) if i != j)
