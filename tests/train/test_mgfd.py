@@ -19,7 +19,7 @@ def draw(b: int, d: int, seed: int) -> F64:
 
 def similarity_by_hand(z: F64) -> float:
     centre = (z[0] + z[1] + z[2]) / 3
-    return sum(((z[k] - z[3]) ** 2).mean() + ((z[k] - centre) ** 2).mean() for k in range(3))
+    return float(sum(((z[k] - z[3]) ** 2).mean() + ((z[k] - centre) ** 2).mean() for k in range(3)))
 
 
 def vac_by_hand(z: F64) -> float:
