@@ -34,7 +34,8 @@ def run_pose_stages(settings: Settings) -> int:
             while not interrupted.is_set():
                 supervisor.watch()
                 # Whoever decides, here or elsewhere, says when the stream is over.
-                if (message := bus.receive(0.5)) is not None and message.camera == source.name:
+                message = bus.receive(0.5)
+                if isinstance(message, End) and message.camera == source.name:
                     return 0
         except StageFailed as failure:
             print(f"skelstream: {failure}", file=sys.stderr)
