@@ -20,6 +20,8 @@ NEAR_M = 0.5  # a joint nearer to the camera than this, or behind it, is not dra
 
 _HEAD, _SHOULDERS = NTU25.index("Head"), NTU25.index("SpineShoulder")
 _ANKLES = [NTU25.index("AnkleLeft"), NTU25.index("AnkleRight")]
+# Steps towards a framed picture: enough for most, and for people who walk up to the camera.
+_STEPS = (12, 80)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,7 @@ class View:
         people = np.concatenate([people, people[:, [_HEAD]] + 0.6 * up, soles], axis=1)
         axes = _axes(yaw, pitch)
         centre, distance = np.nanmedian(people.reshape(-1, 3), axis=0), 3.0
-        for _ in range(12):
+        for step in range(_STEPS[1]):
             view = cls(
                 width=width, height=height, horizontal_fov_deg=fov, yaw=yaw, pitch=pitch,
                 position=tuple((centre - distance * axes[2]).tolist()),
@@ -106,7 +108,10 @@ class View:
             pixels = view.pixels(camera) / (width, height)
             low_T2, high_T2 = np.nanmin(pixels, axis=1), np.nanmax(pixels, axis=1)
             # A joint that goes wild for a moment must not send the camera away.
-            low, high = np.quantile(low_T2, 0.01, axis=0), np.quantile(high_T2, 0.99, axis=0)
+            low = np.quantile(low_T2, 0.01, axis=0, method="lower")
+            high = np.quantile(high_T2, 0.99, axis=0, method="higher")
+            if step >= _STEPS[0] and min(low.min(), 1 - high.max()) > 0.03:
+                break
             tall = np.quantile(high_T2[:, 1] - low_T2[:, 1], 0.8)
             error = (low + high) / 2 - 0.5
             metres = distance * width / view.focal_px
