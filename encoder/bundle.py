@@ -2,13 +2,17 @@
 
     config.json          what the model is, what it expects, how well it does, where it is from; the digests of the rest
     model.safetensors    the weights, float16
-    model.onnx           the deployed graph: joints (B, 3, T, V, M) float32 metres -> frame logits (B, T, K)
-    reference.npz        a few windows and the reference's logits for them, to check a compiled engine without torch
+    model.onnx           the deployed graph: joints (B, 3, T, V, M) float32 -> what the task asks for
+    reference.npz        a few windows and the reference's output for them, to check a compiled engine without torch
     engines/             compiled engines; a cache, not part of the bundle, and elsewhere if this is not writable
 
     bundle = Bundle.load("small")           # one that is shipped, or a directory
 
-Shapes: P probe window, B batch, T frame, V joint (25), M person (2), K class.
+The task says what comes out: "detect" frame logits (B, T, K), "recognise" clip logits (B, K), "encode" the dense
+representation (B, T, W) of a pretrained encoder. The layout says what goes in: "ntu25" metres in camera space, "coco17"
+x, y and confidence in a picture.
+
+Shapes: P probe window, B batch, T frame, V joint (25 or 17), M person (2), K class, W width.
 """
 
 from __future__ import annotations
@@ -21,12 +25,25 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .config import (
+    AnyEncoderConfig,
+    LayoutName,
+    Modality,
+    Normalisation,
+    Task,
+    check,
+    check_model,
+    encoder_class,
+    layout_of,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -42,31 +59,6 @@ _MAX_BYTES = {CONFIG: 1 << 20, WEIGHTS: 2 << 30, GRAPH: 2 << 30, REFERENCE: 64 <
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderParameters:
-    """DSTE's hyper-parameters, field by field those of `DSTE.Config`, which cannot be imported without torch."""
-
-    hidden: int
-    layers: int
-    gap: int
-    alpha: float
-    frames: int
-    joints: int
-    people: int
-    coords: int
-    drop_path: float
-
-    def __post_init__(self) -> None:
-        _check(1 <= self.hidden <= 8192 and self.hidden % 2 == 0, "encoder.hidden must be even, in 2..8192")
-        _check(1 <= self.layers <= 64, "encoder.layers must be in 1..64")
-        _check(1 <= self.gap <= 4096, "encoder.gap must be in 1..4096")
-        _check(0 <= self.alpha <= 1, "encoder.alpha must be in 0..1")
-        _check(1 <= self.frames <= 4096, "encoder.frames must be in 1..4096")
-        _check(self.joints == 25 and self.coords == 3, "encoder.joints must be 25 and encoder.coords 3 (ntu25)")
-        _check(1 <= self.people <= 8, "encoder.people must be in 1..8")
-        _check(0 <= self.drop_path < 1, "encoder.drop_path must be in 0..1, below 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class DecodeParameters:
     """How scores become events: `delay` and `min_frames` in frames, `enter` and `leave` in probability."""
 
@@ -76,21 +68,21 @@ class DecodeParameters:
     min_frames: int = 6
 
     def __post_init__(self) -> None:
-        _check(0 <= self.delay <= 4096, "decode.delay must be in 0..4096 frames")
-        _check(0 < self.leave <= self.enter < 1, "decode thresholds must satisfy 0 < leave <= enter < 1")
-        _check(1 <= self.min_frames <= 4096, "decode.min_frames must be in 1..4096")
+        check(0 <= self.delay <= 4096, "decode.delay must be in 0..4096 frames")
+        check(0 < self.leave <= self.enter < 1, "decode thresholds must satisfy 0 < leave <= enter < 1")
+        check(1 <= self.min_frames <= 4096, "decode.min_frames must be in 1..4096")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig:
     """What `config.json` says. `metrics` and `provenance` are free: figures, data sets, licences, seeds."""
 
-    encoder: EncoderParameters
+    encoder: AnyEncoderConfig
     classes: tuple[str, ...]
-    task: Literal["detect"] = "detect"
-    layout: Literal["ntu25"] = "ntu25"
-    modality: Literal["joint", "motion", "bone"] = "joint"
-    normalisation: Literal["torso"] = "torso"
+    task: Task = "detect"
+    layout: LayoutName = "ntu25"
+    modality: Modality = "joint"
+    normalisation: Normalisation = "torso"
     frames: int = 64
     hz: float = 30.0
     decode: DecodeParameters = field(default_factory=DecodeParameters)
@@ -98,16 +90,16 @@ class BundleConfig:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(2 <= len(self.classes) <= 4096, "classes must hold 2 to 4096 names")
-        _check(self.classes[0] == "background", "classes must begin with 'background'")
-        _check(all(self.classes) and len(set(self.classes)) == len(self.classes), "class names must differ")
-        _check(self.frames == self.encoder.frames, "frames must equal encoder.frames")
-        _check(1 <= self.hz <= 1000, "hz must be in 1..1000")
-        _check(self.decode.delay < self.frames, "decode.delay must be shorter than the window")
+        check_model(self.task, self.encoder, self.classes, self.modality, self.normalisation)
+        check(self.layout == layout_of(self.encoder), f"layout must be {layout_of(self.encoder)}, as encoder.joints")
+        check(self.frames == self.encoder.frames, "frames must equal encoder.frames")
+        check(1 <= self.hz <= 1000, "hz must be in 1..1000")
+        if self.task == "detect":
+            check(self.decode.delay < self.frames, "decode.delay must be shorter than the window")
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
-        """Exactly these fields with exactly these types; ValueError names the one that is wrong."""
+        """These fields with exactly these types, what has a default at will; ValueError names the one that is wrong."""
         return _strict(cls, data, "config")
 
     @property
@@ -115,10 +107,17 @@ class BundleConfig:
         """(C, T, V, M) of one window."""
         return (self.encoder.coords, self.frames, self.encoder.joints, self.encoder.people)
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What comes out for one window: (T, K), (K,) or (T, W)."""
+        if self.task == "recognise":
+            return (len(self.classes),)
+        return (self.frames, len(self.classes) if self.task == "detect" else self.encoder.dense_width)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Probe windows (P, 3, T, V, M) and the reference's logits (P, T, K) for them, float32."""
+    """Probe windows (P, 3, T, V, M) and the reference's output for them (P, *output_shape), float32."""
 
     joints: F32
     logits: F32
@@ -142,9 +141,9 @@ class Bundle:
         raw = _read(directory, CONFIG)
         try:
             data = json.loads(raw, parse_constant=_no_constant)
-            _check(isinstance(data, dict), "it must be an object")
+            check(isinstance(data, dict), "it must be an object")
             files, version = data.pop("files", None), data.pop("format", None)
-            _check(version == FORMAT, f"its format is {version!r}, this program reads {FORMAT}")
+            check(version == FORMAT, f"its format is {version!r}, this program reads {FORMAT}")
             config = BundleConfig.from_dict(data)
             listed = _listed(files)
         except (ValueError, RecursionError) as error:
@@ -152,6 +151,17 @@ class Bundle:
         for name, (sha256, size) in listed.items():
             _verify(directory, name, sha256, size)
         return cls(directory=directory, config=config, digest=hashlib.sha256(raw).hexdigest())
+
+    @classmethod
+    def load_live(cls, path_or_name: str | Path) -> Self:
+        """As `load`, for the live path. Raises ValueError too if the model does not detect on the live joints."""
+        bundle = cls.load(path_or_name)
+        if (bundle.config.task, bundle.config.layout) != ("detect", "ntu25"):
+            raise ValueError(
+                f"{bundle.directory} is for the task {bundle.config.task} on {bundle.config.layout}; the live path "
+                "needs detect on ntu25: make such a bundle with `skelstream train detect`"
+            )
+        return bundle
 
     @classmethod
     def save(cls, directory: Path, config: BundleConfig, *, weights: bytes, graph: bytes, reference: Reference) -> Self:
@@ -203,12 +213,11 @@ class Bundle:
     def reference(self) -> Reference:
         """The probes and their logits. Raises ValueError if they are not what the config lets expect."""
         content = _read(self.directory, REFERENCE)
-        t, k = self.config.frames, len(self.config.classes)
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 joints = _read_array(archive, "joints.npy", self.config.window_shape)
-                logits = _read_array(archive, "logits.npy", (t, k))
-            _check(0 < len(joints) == len(logits), "as many probes as logits are needed, at least one")
+                logits = _read_array(archive, "logits.npy", self.config.output_shape)
+            check(0 < len(joints) == len(logits), "as many probes as logits are needed, at least one")
         except (ValueError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
             raise _corrupt(self.directory, f"{REFERENCE}: {error}") from error
         return Reference(joints=joints, logits=logits)
@@ -277,13 +286,13 @@ def _listed(files: object) -> dict[str, tuple[str, int]]:
     listed = {}
     for name, entry in files.items():
         known = isinstance(entry, dict) and set(entry) == {"sha256", "bytes"}
-        _check(known, f"files[{name!r}] must hold sha256 and bytes")
+        check(known, f"files[{name!r}] must hold sha256 and bytes")
         size, sha256 = entry["bytes"], entry["sha256"]
-        _check(
+        check(
             type(size) is int and 0 < size <= _MAX_BYTES[name],
             f"files[{name!r}].bytes must be in 1..{_MAX_BYTES[name]}",
         )
-        _check(isinstance(sha256, str) and len(sha256) == 64, f"files[{name!r}].sha256 must be 64 hexadecimal digits")
+        check(isinstance(sha256, str) and len(sha256) == 64, f"files[{name!r}].sha256 must be 64 hexadecimal digits")
         listed[name] = (sha256, size)
     return listed
 
@@ -291,17 +300,17 @@ def _listed(files: object) -> dict[str, tuple[str, int]]:
 def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> F32:
     """One float32 array (P, *shape) of an .npz; the header is believed only as far as there are bytes for it."""
     entry = archive.getinfo(name)
-    _check(entry.compress_type == zipfile.ZIP_STORED, f"{name} must not be compressed")
+    check(entry.compress_type == zipfile.ZIP_STORED, f"{name} must not be compressed")
     data = archive.read(entry)
     stream = io.BytesIO(data)
-    _check(np.lib.format.read_magic(stream) == (1, 0), f"{name} must be .npy version 1.0")
+    check(np.lib.format.read_magic(stream) == (1, 0), f"{name} must be .npy version 1.0")
     actual, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    _check(dtype == np.dtype("<f4") and not fortran, f"{name} must be float32 in C order")
-    _check(actual[1:] == shape, f"{name} has shape {actual}, not (P, {', '.join(map(str, shape))})")
+    check(dtype == np.dtype("<f4") and not fortran, f"{name} must be float32 in C order")
+    check(actual[1:] == shape, f"{name} has shape {actual}, not (P, {', '.join(map(str, shape))})")
     body = data[stream.tell() :]
-    _check(math.prod(actual) * 4 == len(body), f"{name} is cut short")
+    check(math.prod(actual) * 4 == len(body), f"{name} is cut short")
     array = np.frombuffer(body, dtype=np.float32).reshape(actual)
-    _check(bool(np.isfinite(array).all()), f"{name} holds numbers that are not finite")
+    check(bool(np.isfinite(array).all()), f"{name} holds numbers that are not finite")
     return array
 
 
@@ -309,28 +318,29 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def _check(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
-
-
 D = TypeVar("D", bound="DataclassInstance")
 
 
 def _strict(cls: type[D], data: object, where: str) -> D:
-    """Build a dataclass from parsed JSON: exactly its fields, exactly their types, an int where a float is asked."""
+    """Build a dataclass from parsed JSON: its fields, exactly their types, an int where a float is asked.
+
+    A field with a default may be missing: it may be younger than the file.
+    """
     hints = get_type_hints(cls)
     names = [f.name for f in fields(cls)]
+    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be an object")
-    if missing := [name for name in names if name not in data]:
+    if missing := [name for name in needed if name not in data]:
         raise ValueError(f"{where} lacks {', '.join(missing)}")
     if unknown := [name for name in data if name not in names]:
         raise ValueError(f"{where} has unknown fields: {', '.join(map(str, unknown))}")
-    return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in names})
+    return cls(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in data.items()})
 
 
 def _value(expected: Any, value: object, where: str) -> Any:
+    if get_origin(expected) is UnionType:  # the encoders, told apart by their kind
+        expected = encoder_class(value.get("kind", "dste") if isinstance(value, dict) else None)
     origin, arguments = get_origin(expected), get_args(expected)
     if isinstance(expected, type) and is_dataclass(expected):
         return _strict(expected, value, where)
@@ -342,7 +352,7 @@ def _value(expected: Any, value: object, where: str) -> Any:
         return value
     if expected is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
         return float(value)
-    if expected in (int, str) and type(value) is expected:
+    if expected in (int, str, bool) and type(value) is expected:
         return value
     wanted = (
         f"one of {', '.join(map(repr, arguments))}" if origin is Literal else getattr(expected, "__name__", expected)

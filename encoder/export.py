@@ -1,11 +1,11 @@
-"""Export: a trained detector becomes a model bundle, with the graph that every engine is compiled from.
+"""Export: a trained model becomes a bundle, with the graph that every engine is compiled from.
 
     save_bundle(detector, Path("runs/mine/bundle"), hz=30.0)
 
-The graph takes raw joints and gives logits for any batch size; its weights are stored in half precision, each behind a
-Cast to float32, which halves the file and changes no number, since they were rounded first (`weights.py`).
+The graph takes raw joints and gives the task's answer for any batch size. Its weights are stored in half precision,
+each behind a Cast to float32; that halves the file and changes no number, since they were rounded first (`weights.py`).
 
-Shapes: B batch, P probe window, C coordinate, T frame, V joint, M person, K class.
+Shapes: B batch, P probe window, C coordinate, T frame, V joint, M person.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import copy
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,19 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from .bundle import F32, Bundle, BundleConfig, DecodeParameters, EncoderParameters, Reference
-from .detector import Detector
-from .layout import NTU25
+from .bundle import F32, Bundle, BundleConfig, DecodeParameters, Reference
+from .config import Task, layout_of
+from .deployed import Deployed
+from .layout import COCO_BONES, NTU25
 from .weights import pack, round_to_half
 
 OPSET = 20  # the first with Gelu as one operator
-INPUT, OUTPUT = "joints", "logits"
+INPUT = "joints"
+OUTPUT: dict[Task, str] = {"detect": "logits", "recognise": "logits", "encode": "representation"}
 
 
 def save_bundle(
-    detector: Detector,
+    model: Deployed,
     directory: Path,
     *,
     hz: float = 30.0,
@@ -44,23 +45,26 @@ def save_bundle(
 ) -> Bundle:
     """Write weights, graph, reference and config as one bundle, whole or not at all, in place of an older one there.
 
-    `hz` is the clock that the windows were trained on. `probes_PCTVM`, metres, are the windows on which every engine
-    will be compared with this detector; without them, figures drawn here.
+    `hz` is the clock that the windows were trained on. `probes_PCTVM` are the windows on which every engine will be
+    compared with this model; without them, figures drawn here.
     Raises ValueError for weights that float16 cannot hold, or a directory that is something else.
     """
+    c = model.config
     config = BundleConfig(
-        encoder=EncoderParameters(**asdict(detector.config.encoder)),
-        classes=detector.config.classes,
-        modality=detector.config.modality,
-        normalisation=detector.config.normalisation,
-        frames=detector.config.encoder.frames,
+        encoder=c.encoder,
+        classes=c.classes,
+        task=c.task,
+        layout=layout_of(c.encoder),
+        modality=c.modality,
+        normalisation=c.normalisation,
+        frames=c.encoder.frames,
         hz=hz,
         decode=decode or DecodeParameters(),
         metrics=metrics or {},
         provenance=provenance or {},
     )
-    rounded = copy.deepcopy(detector).cpu().eval()
-    rounded.load_state_dict(round_to_half(detector.state_dict()))
+    rounded = copy.deepcopy(model).cpu().eval()
+    rounded.load_state_dict(round_to_half(model.state_dict()))
     probes = probe_windows(config) if probes_PCTVM is None else np.ascontiguousarray(probes_PCTVM, dtype=np.float32)
     with torch.inference_mode():
         logits = rounded(torch.from_numpy(probes)).numpy()
@@ -73,47 +77,63 @@ def save_bundle(
     )
 
 
-def to_onnx(detector: Detector) -> bytes:
-    """The detector as a checked ONNX file: `joints` (B, 3, T, 25, M) float32 -> `logits` (B, T, K) float32, any B.
+def to_onnx(model: Deployed) -> bytes:
+    """The model as a checked ONNX file: `joints` (B, 3, T, V, M) float32 -> `OUTPUT` of its task float32, any B.
 
     Every constant that float16 holds exactly is stored so; nothing lies outside the file, and nothing in it tells of
     the machine that wrote it.
     """
-    c = detector.config.encoder
+    c = model.config.encoder
     example = torch.zeros(2, c.coords, c.frames, c.joints, c.people)
     logging.getLogger("torch.onnx._internal.exporter").setLevel(logging.ERROR)  # it misses torchvision; we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            copy.deepcopy(detector).cpu().eval(),
+            copy.deepcopy(model).cpu().eval(),
             (example,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[OUTPUT[model.config.task]],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
-    _forget_origin(model)
-    _halve(model.graph)
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString()
+    graph = program.model_proto
+    _forget_origin(graph)
+    _halve(graph.graph)
+    onnx.checker.check_model(graph, full_check=True)
+    content: bytes = graph.SerializeToString()
     return content
 
 
 def probe_windows(config: BundleConfig) -> F32:
-    """Four windows (4, 3, T, 25, M) that reach every branch of the graph: somebody moving, two people, somebody who
+    """Four windows (4, 3, T, V, M) that reach every branch of the graph: somebody moving, two people, somebody who
     comes and goes, nobody. The same on every call."""
     rng = np.random.default_rng(20240601)
     c, t, v, m = config.window_shape
     probes = np.zeros((4, c, t, v, m), np.float32)
     for probe, slots in ((0, 1), (1, m), (2, 1)):
         for slot in range(slots):
-            probes[probe, ..., slot] = _figure(rng, t) + np.array([0.7 * slot, 0.1, 2.5], np.float32)[:, None, None]
+            if config.layout == "coco17":
+                probes[probe, ..., slot] = _seen(rng, t) + np.array([0.2 * slot, 0.1, 0], np.float32)[:, None, None]
+            else:
+                probes[probe, ..., slot] = _figure(rng, t) + np.array([0.7 * slot, 0.1, 2.5], np.float32)[:, None, None]
     probes[2, :, : t // 3] = 0
     return probes
+
+
+def _seen(rng: np.random.Generator, frames: int) -> F32:
+    """A body in a picture (3, T, 17): x, y in heights of the picture, and confidence, some joints unknown."""
+    time = np.linspace(0, 2, frames)
+    figure = np.zeros((3, frames, len(COCO_BONES)))
+    for child, parent in COCO_BONES[1:]:
+        angle = rng.uniform(0, 2 * np.pi) + 0.3 * np.sin(2 * np.pi * (time * rng.uniform(0.3, 1.5) + rng.uniform()))
+        figure[:2, :, child] = figure[:2, :, parent] + 0.08 * np.stack((np.cos(angle), np.sin(angle)))
+    unknown = rng.random((frames, len(COCO_BONES))) < 0.05
+    figure[2] = rng.uniform(0.3, 1, unknown.shape)
+    figure[:, unknown] = 0
+    return figure.astype(np.float32)
 
 
 def _figure(rng: np.random.Generator, frames: int) -> F32:

@@ -152,6 +152,14 @@ USDRL_BONES: tuple[tuple[int, int], ...] = tuple(
     )
 )  # fmt: skip
 
+# The bone modality of COCO17, (child, parent): the tree of the body from the nose down, which is the root and its bone
+# therefore zero. The shoulders hang on the nose and the hips on the shoulders, since nothing lies between. (The
+# authors' own pairs for 2D leave out an upper arm and the torso, and count the fore-arms and shins twice.)
+COCO_BONES: tuple[tuple[int, int], ...] = (
+    (0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (5, 0), (6, 0), (7, 5), (8, 6), (9, 7), (10, 8), (11, 5), (12, 6), (13, 11),
+    (14, 12), (15, 13), (16, 14),
+)  # fmt: skip
+
 
 def to_ntu25(joints: NDArray[np.floating], layout: Layout) -> Joints:
     """Convert joints (..., V, 3) of any layout, in metres and camera space, to the 25 of NTU RGB+D (..., 25, 3).

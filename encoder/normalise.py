@@ -1,42 +1,109 @@
-"""Normalisation: joints in metres, wherever somebody stands and however tall, as joints about one person's hips.
+"""Normalisation: joints in metres, wherever somebody stands and however tall, as joints about one person's hips; points
+in a picture, whatever its size and however near, as points about one person's torso.
 
 It is part of the deployed graph, so no engine and no caller can disagree about it. B batch, C coordinate, T frame,
-V joint (NTU25), M person slot.
+V joint, M person slot, P point of the torso.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
 
+import torch
 from torch import Tensor
 
-from .layout import NTU25
+from .config import Normalisation as Normalisation
+from .layout import COCO17, NTU25
 
-# The name under which a bundle states that its weights expect `normalise`; another scheme would be another name.
-Normalisation = Literal["torso"]
-
-TORSO = 0.5  # SpineBase to SpineShoulder after normalisation: an adult's, in metres, so that numbers stay near metres
+TORSO = 0.5  # hips to shoulders after normalisation: an adult's, in metres, so that numbers stay near metres
 TORSO_LIMITS_M = (0.15, 1.0)  # no person's torso is shorter or longer; beyond lies a broken skeleton
 
+# A torso that is seen from above or bent towards the camera is short in the picture; its person's box is not. Upright,
+# the torso is about a third of the longer side. Less than a sixth is taken as a sixth.
+TORSO_OF_BOX = 1 / 6
+_SMALLEST = 1e-3  # of the picture's height, in which 2D joints are measured: nobody is smaller
+_BEYOND = 1e6  # farther than any point in a picture
+
 _BASE, _SHOULDER = NTU25.index("SpineBase"), NTU25.index("SpineShoulder")
+_SHOULDERS = [COCO17.index("ShoulderLeft"), COCO17.index("ShoulderRight")]
+_HIPS = [COCO17.index("HipLeft"), COCO17.index("HipRight")]
 
 
-def normalise(joints_BCTVM: Tensor) -> Tensor:
+def normalise(joints_BCTVM: Tensor, scheme: Normalisation | None = None) -> Tensor:
+    """Joints as a model sees them. Without a scheme: "torso" for the 25 joints of NTU25, "image" for COCO17's 17."""
+    if scheme is None:
+        scheme = "image" if joints_BCTVM.shape[3] == len(COCO17) else "torso"
+    return NORMALISATIONS[scheme](joints_BCTVM)
+
+
+def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     """Move and scale (B, 3, T, 25, M) metres so that slot 0's mean SpineBase is 0 and its mean torso 0.5 long.
 
-    Both means run over the frames in which slot 0 is present; all slots share the origin and the scale, so that the
-    distance between two people survives. A person is absent from a frame when all of their joints are exactly zero
-    there; the absent stay exactly zero and count for nothing, and an empty window stays zero.
+    Both means run over the frames in which slot 0 is present (causal: over those so far); all slots share the origin
+    and the scale, so that the distance between two people survives. A person is absent from a frame when all of their
+    joints are exactly zero there; the absent stay exactly zero and count for nothing, and an empty window stays zero.
     """
     present_BTM = (joints_BCTVM.abs().amax(dim=(1, 3)) > 0).to(joints_BCTVM.dtype)
-    subject_BT = present_BTM[:, :, 0]
-    frames_B1 = subject_BT.sum(dim=1, keepdim=True).clamp(min=1.0)
-    weight_BT = subject_BT / frames_B1
+    subject_B1T = present_BTM[:, None, :, 0]
 
     base_BCT = joints_BCTVM[:, :, :, _BASE, 0]
     spine_BCT = joints_BCTVM[:, :, :, _SHOULDER, 0] - base_BCT
-    origin_BC = (base_BCT * weight_BT[:, None]).sum(dim=2)
-    torso_B = (spine_BCT.square().sum(dim=1).sqrt() * weight_BT).sum(dim=1).clamp(*TORSO_LIMITS_M)
+    length_B1T = spine_BCT.square().sum(dim=1, keepdim=True).sqrt()
+    origin_BCT = _mean(base_BCT * subject_B1T, subject_B1T, causal)
+    torso_B1T = _mean(length_B1T * subject_B1T, subject_B1T, causal).clamp(*TORSO_LIMITS_M)
 
-    centred = joints_BCTVM - origin_BC[:, :, None, None, None]
-    return centred * (TORSO / torso_B)[:, None, None, None, None] * present_BTM[:, None, :, None, :]
+    scaled = (joints_BCTVM - origin_BCT[..., None, None]) * (TORSO / torso_B1T)[..., None, None]
+    return scaled * present_BTM[:, None, :, None, :]
+
+
+def image(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
+    """Move and scale (B, 3, T, 17, M), x, y and confidence, so that slot 0's torso has its mean at 0 and is 0.5 long.
+
+    Its mean runs over those of its four corners, shoulders and hips, that are known, its length over the frames in
+    which all are (causal: over the frames so far), and is never below a sixth of the person's box (`TORSO_OF_BOX`).
+    All slots share the origin and the scale. A joint with confidence 0 is unknown: its x and y become zero, as those
+    of the absent are, and count for nothing. Confidence stays as it is.
+    """
+    xy_BCTVM, confidence = joints_BCTVM[:, :2], joints_BCTVM[:, 2:]
+    known = (confidence > 0).to(joints_BCTVM.dtype)
+    subject_BCTV, seen_B1TV = xy_BCTVM[..., 0], known[..., 0]
+
+    corners = _SHOULDERS + _HIPS
+    seen_B1TP = seen_B1TV[..., corners]
+    origin_BCT = _mean((subject_BCTV[..., corners] * seen_B1TP).sum(dim=-1), seen_B1TP.sum(dim=-1), causal)
+
+    whole_B1T = seen_B1TP.amin(dim=-1)
+    spine_BCT = subject_BCTV[..., _SHOULDERS].mean(dim=-1) - subject_BCTV[..., _HIPS].mean(dim=-1)
+    length_B1T = spine_BCT.square().sum(dim=1, keepdim=True).sqrt()
+    torso_B1T = _mean(length_B1T * whole_B1T, whole_B1T, causal)
+
+    there_B1T = seen_B1TV.amax(dim=-1)
+    highest = torch.where(seen_B1TV > 0, subject_BCTV, -_BEYOND).amax(dim=-1)
+    lowest = torch.where(seen_B1TV > 0, subject_BCTV, _BEYOND).amin(dim=-1)
+    side_B1T = (highest - lowest).amax(dim=1, keepdim=True) * there_B1T
+    box_B1T = _mean(side_B1T, there_B1T, causal)
+
+    size_B1T = torch.maximum(torso_B1T, TORSO_OF_BOX * box_B1T).clamp(min=_SMALLEST)
+    scaled = (xy_BCTVM - origin_BCT[..., None, None]) * (TORSO / size_B1T)[..., None, None]
+    return torch.cat((scaled * known, confidence), dim=1)
+
+
+def _mean(sum_BCT: Tensor, count_B1T: Tensor, causal: bool) -> Tensor:
+    """The mean (B, C, 1) over frames of what was summed over `count` in each; causal: (B, C, T), over those so far."""
+    if causal:
+        return sum_BCT.cumsum(dim=2) / count_B1T.cumsum(dim=2).clamp(min=1)
+    return sum_BCT.sum(dim=2, keepdim=True) / count_B1T.sum(dim=2, keepdim=True).clamp(min=1)
+
+
+def _as_given(joints_BCTVM: Tensor) -> Tensor:
+    return joints_BCTVM
+
+
+NORMALISATIONS: dict[Normalisation, Callable[[Tensor], Tensor]] = {
+    "torso": torso,
+    "torso-causal": partial(torso, causal=True),
+    "image": image,
+    "image-causal": partial(image, causal=True),
+    "none": _as_given,  # weights from elsewhere, whose joints were prepared elsewhere too
+}

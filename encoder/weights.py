@@ -1,4 +1,4 @@
-"""Weights as safetensors in half precision, and the detector that a bundle holds. The train side: torch lives here.
+"""Weights as safetensors in half precision, and the model that a bundle holds. The train side: torch lives here.
 
 The weights are rounded to float16 once, before anything is written, so that model.safetensors and model.onnx hold the
 same numbers; all arithmetic stays float32.
@@ -7,7 +7,6 @@ same numbers; all arithmetic stays float32.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import torch
 from safetensors import SafetensorError
@@ -15,8 +14,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .bundle import Bundle
+from .config import Task
+from .deployed import Deployed
 from .detector import Detector
-from .dste import DSTE
+from .recogniser import Recogniser
+from .representer import Representer
+
+_MODELS: dict[Task, type[Deployed]] = {"detect": Detector, "recognise": Recogniser, "encode": Representer}
 
 
 def pack(state: Mapping[str, Tensor]) -> bytes:
@@ -38,21 +42,25 @@ def round_to_half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: _half(name, value).float() for name, value in state.items()}
 
 
-def load_detector(bundle: Bundle) -> Detector:
-    """The bundle's detector on the CPU, in evaluation mode. Raises ValueError if its weights do not fit its config."""
-    config = Detector.Config(
-        encoder=DSTE.Config(**asdict(bundle.config.encoder)),
-        classes=bundle.config.classes,
-        modality=bundle.config.modality,
-        normalisation=bundle.config.normalisation,
-    )
-    detector = Detector(config)
+def load_model(bundle: Bundle) -> Deployed:
+    """The bundle's model on the CPU, in evaluation mode. Raises ValueError if its weights do not fit its config."""
+    c = bundle.config
+    kind = _MODELS[c.task]
+    model = kind(kind.Config(encoder=c.encoder, classes=c.classes, modality=c.modality, normalisation=c.normalisation))
     try:
-        detector.load_state_dict(unpack(bundle.weights.read_bytes()))
+        model.load_state_dict(unpack(bundle.weights.read_bytes()))
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"corrupt bundle {bundle.directory}: its weights do not fit its config: {reason}") from error
-    return detector.eval()
+    return model.eval()
+
+
+def load_detector(bundle: Bundle) -> Detector:
+    """The bundle's model if it detects. Raises ValueError if its task is another, or its weights do not fit."""
+    model = load_model(bundle)
+    if not isinstance(model, Detector):
+        raise ValueError(f"the bundle {bundle.directory} is for the task {bundle.config.task}; give one for detect")
+    return model
 
 
 def _half(name: str, value: Tensor) -> Tensor:

@@ -205,17 +205,32 @@ def evaluate(
     return evaluate_bundle(model, stores, out, part, engine, hop)
 
 
-def data_prepare(dataset: Positional[str], raw: Positional[Path], store: Positional[Path]) -> int:
+def data_prepare(
+    dataset: Positional[str], raw: Positional[Path], store: Positional[Path], *, processes: int = os.cpu_count() or 1
+) -> int:
     """Read a data set into a store: one memory-mapped array of frames at 30 Hz, and an index.
 
     Args:
         dataset: its name, or `actor` for the drawn actor's choreography.
-        raw: the folder that holds DATASET.npz.
+        raw: the folder that holds the set's own files, or DATASET.npz.
         store: the folder to write; it must not exist.
+        processes: how many read a set of many files (NTU, PKU-MMD, UAV-Human); the same command goes on if stopped.
     """
     from .prepare import prepare
 
-    return prepare(dataset, raw, store)
+    return prepare(dataset, raw, store, processes)
+
+
+def data_check(store: Positional[Path], *, out: Path | None = None, seed: int = 0) -> int:
+    """What a store holds and whether it is sound: counts, joints that are no number, ranges, bones, a contact sheet.
+
+    Args:
+        out: draw random recordings to this PNG.
+        seed: chooses them.
+    """
+    from .check import check
+
+    return check(store, out, seed)
 
 
 def data_draw(
@@ -240,31 +255,6 @@ def data_draw(
     return draw(source, out, pose, part, every, stride, seed, processes)
 
 
-def train_detect(
-    *,
-    stores: list[Path],
-    out: Path,
-    size: Literal["small", "base"] = "small",
-    steps: int = 3000,
-    batch: int = 64,
-    lr: float = 1e-3,
-    seed: int = 0,
-    freeze_encoder: bool = False,
-) -> int:
-    """Train a detector on prepared stores and write it as a bundle, OUT/bundle. Goes on where it was stopped.
-
-    Args:
-        size: small has a hidden size of 256, base is the paper's with 1024.
-        steps: batches; the learning rate follows half a cosine over them.
-        freeze_encoder: train the head alone on a random encoder, as a baseline.
-    """
-    from ..train.detect import Training
-    from .train import train_and_bundle
-
-    training = Training(size=size, steps=steps, batch=batch, lr=lr, seed=seed, freeze_encoder=freeze_encoder)
-    return train_and_bundle(stores, out, training)
-
-
 def bench_live(
     *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 1, seed: int = 0
 ) -> int:
@@ -274,15 +264,53 @@ def bench_live(
     return run(seconds, width, height, detectors, hop, seed)
 
 
+def bench_pretrain(
+    *,
+    store: Path,
+    hidden: tuple[int, ...] = (256, 1024),
+    batch: int = 16,
+    seconds: float = 60.0,
+    seed: int = 0,
+) -> int:
+    """Pretraining: clips a second beside those of the published way, in one run.
+
+    Args:
+        store: a prepared store to take clips from.
+        seconds: how long each way runs, for each hidden size.
+    """
+    from ..train.clips import Clips
+    from ..train.store import Store
+    from .bench_pretrain import bench_pretrain as run
+
+    clips = Clips([Store(store)])
+    return max(run(clips, size, batch, seconds, seed) for size in hidden)
+
+
+def import_(
+    checkpoint: Positional[Path],
+    out: Positional[Path],
+    *,
+    modality: Literal["joint", "motion", "bone"] = "joint",
+    task: Literal["recognise", "detect"] | None = None,
+) -> int:
+    """One of the USDRL authors' checkpoints as a bundle; nothing in it is executed.
+
+    Args:
+        task: what its head is for, where the number of classes does not tell.
+    """
+    from .import_checkpoint import import_checkpoint
+
+    return import_checkpoint(checkpoint, out, modality=modality, task=task)
+
+
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
-    "models": models, "doctor": doctor, "evaluate": evaluate,
+    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
-    "data": {"prepare": data_prepare, "draw": data_draw},
-    "train": {"detect": train_detect},
-    "bench": {"live": bench_live},
+    "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw},
+    "bench": {"live": bench_live, "pretrain": bench_pretrain},
 }
 
 
@@ -290,12 +318,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     commands, program = _COMMANDS, "skelstream"
-    if words and words[0] in _GROUPS:
-        commands, program, words = _GROUPS[words[0]], f"skelstream {words[0]}", words[1:]
-    groups = (
-        "" if program != "skelstream" else "; and: " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
-    )
+    groups = "; and: train ..., " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
     try:
+        if words and words[0] in (*_GROUPS, "train"):
+            commands = _GROUPS[words[0]] if words[0] in _GROUPS else _training()
+            program, groups, words = f"skelstream {words[0]}", "", words[1:]
         code: int = tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, args=words, description=f"What people do, from their skeletons, live{groups}."
         )
@@ -305,3 +332,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _training() -> _Commands:
+    """The commands of `train`, which need torch."""
+    try:
+        from .cli_train import COMMANDS
+    except ModuleNotFoundError as missing:
+        raise ValueError(
+            f"training needs {missing.name}; install the extra `train`: pip install 'skelstream[train]'"
+        ) from missing
+    return COMMANDS

@@ -38,7 +38,7 @@ def evaluate_bundle(
 
     Raises ValueError if a store is none, or holds nobody of this part.
     """
-    bundle = Bundle.load(model)
+    bundle = Bundle.load_live(model)
     streams = streams_of([Store(path) for path in stores], (part,))
     if not streams:
         raise ValueError(f"the stores hold no {part} people; prepare the sets that train/splits.py names")

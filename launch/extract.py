@@ -116,7 +116,8 @@ def _extract(job: tuple[Path, Entry, Variant, int, int]) -> Recording | None:
         return None
     at = np.array(kept)
     return Recording(
-        name=entry.name, subject=entry.subject, view=entry.view, trimmed=entry.trimmed, times_s=at / HZ,
+        name=entry.name, subject=entry.subject, view=entry.view, setup=entry.setup, trimmed=entry.trimmed,
+        times_s=at / HZ,
         joints=np.stack(seen)[:, None], labels=np.asarray(store.frame_labels(entry))[at],
     )  # fmt: skip
 

@@ -96,7 +96,7 @@ def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
     settings = live.settings
     if live.detectors < 1:
         raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")
-    bundle = Bundle.load(settings.model)
+    bundle = Bundle.load_live(settings.model)
     if settings.delay is not None:
         replace(bundle.config, decode=replace(bundle.config.decode, delay=settings.delay))
     if live.page:

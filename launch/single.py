@@ -47,7 +47,7 @@ def run_pose_stages(settings: Settings) -> int:
 
 def run_terminal_view(settings: Settings) -> int:
     """The terminal view of a running pipeline until Ctrl-C."""
-    classes = Bundle.load(settings.model).config.classes
+    classes = Bundle.load_live(settings.model).config.classes
     with interruption() as interrupted, Subscriber(settings.place.link("bus-out"), SHOWN) as feed:
         run_terminal(feed, classes, Console(stderr=True), stop=interrupted)
     return 0

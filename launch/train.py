@@ -13,6 +13,7 @@ from ..encoder.bundle import Bundle
 from ..encoder.engine.compile import compile_engine
 from ..encoder.export import save_bundle
 from ..train.detect import Training, train_detector
+from ..train.pretrained import Pretrained
 from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import streams_of
@@ -22,10 +23,10 @@ _DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and lat
 _FIT_HOP = 8
 
 
-def train_and_bundle(stores: Sequence[Path], out: Path, training: Training) -> int:
+def train_and_bundle(stores: Sequence[Path], out: Path, training: Training, start: Pretrained | None = None) -> int:
     """Train into the folder `out` and write the bundle `out`/bundle. Raises ValueError for stores that are none."""
     opened = [Store(path) for path in stores]
-    trained = train_detector(opened, out, training, _say)
+    trained = train_detector(opened, out, training, _say, start)
     provenance = {**trained.provenance, "made": datetime.date.today().isoformat()}
     # The decoder is fitted to the scores of the engine that will run: so a bundle comes first, and is written anew.
     with tempfile.TemporaryDirectory() as scratch:

@@ -218,7 +218,7 @@ def run_detect(stage: Stage, settings: Settings) -> None:
     from ..encoder.engine.compile import compile_engine
     from .detect import score
 
-    engine = compile_engine(Bundle.load(settings.model), settings.engine, threads=settings.threads)
+    engine = compile_engine(Bundle.load_live(settings.model), settings.engine, threads=settings.threads)
     with Worker(stage.place.link("work")) as work:
         stage.ready()
         work.free()
@@ -247,7 +247,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     from .decode import Decoder
     from .dispatch import Dispatcher
 
-    config = Bundle.load(settings.model).config
+    config = Bundle.load_live(settings.model).config
     parameters = config.decode if settings.delay is None else replace(config.decode, delay=settings.delay)
     # One window at a time where every run must give the same events: a batch may round differently.
     dispatcher = Dispatcher(
@@ -305,7 +305,7 @@ def run_view(stage: Stage, settings: Settings) -> None:
     from ..encoder.bundle import Bundle
     from .view.server import serve
 
-    classes = Bundle.load(settings.model).config.classes
+    classes = Bundle.load_live(settings.model).config.classes
     stage.ready()
     # The server keeps this thread; the stage's reports get one of their own.
     reporter = threading.Thread(target=_report_until_stopped, args=(stage,), name="reports")

@@ -32,6 +32,9 @@ IMPORT_NAMES = {"pyzmq": {"zmq"}, "mediapipe": {"mediapipe", "cv2"}}
 NOT_LIVE = ("torch", "safetensors", "onnxscript", "matplotlib", "ray")
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+# The one file that may: NTU-2D comes as a pickle, and this resolves stand-ins for numpy's arrays and nothing else.
+# tests/train/test_restricted_pickle.py attacks it.
+RESTRICTED = ROOT / "train" / "datasets" / "restricted_pickle.py"
 
 
 def _files() -> list[Path]:
@@ -185,7 +188,10 @@ def test_imports_of_our_own_are_relative(path: Path) -> None:
 @each_source
 def test_nothing_is_unpickled(path: Path) -> None:
     for found in _imports(path):
-        assert found.target.split(".")[0] not in UNPICKLERS, f"{path.relative_to(ROOT)}:{found.line} can unpickle"
+        allowed = path == RESTRICTED and found.target.split(".")[0] == "pickle"
+        assert allowed or found.target.split(".")[0] not in UNPICKLERS, (
+            f"{path.relative_to(ROOT)}:{found.line} can unpickle"
+        )
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.Call):
             continue
@@ -268,7 +274,10 @@ for words in sys.argv[1:]:
     except SystemExit as end:
         assert not end.code, words
 """
-    done = _without_training(ask, *(f"{words} --help" for words in ("", "data", "train", "bench")), cwd=tmp_path)
+    done = _without_training(ask, *(f"{words} --help" for words in ("", "data", "bench")), "train", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for program in ("skelstream", "skelstream data", "skelstream train", "skelstream bench"):
+    assert (
+        done.stderr == "skelstream: training needs torch; install the extra `train`: pip install 'skelstream[train]'\n"
+    )
+    for program in ("skelstream", "skelstream data", "skelstream bench"):
         assert f"usage: {program} [-h]" in done.stdout

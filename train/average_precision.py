@@ -7,7 +7,8 @@ and the `evaluate.py` that its authors published; USDRL's authors run that file 
 - a truth is found once, by the claim with the highest score; every other detection is a false alarm;
 - precision over recall is taken down the detections sorted by score, and interpolated from the right;
 - mAP_a is the mean over action classes of the AP of one class in all videos, mAP_v the mean over videos of the AP of
-  all classes in one video.
+  all classes in one video;
+- 2D-AP is the mean AP of everything over the overlaps 0.05, 0.10 ... 1.
 
 The area under that curve comes in two kinds, which differ by one to three points of mAP_v:
 
@@ -145,6 +146,45 @@ def map_over_videos(
         average_precision(by_video.get(video, []), {video: some}, iou, interpolation)
         for video, some in sorted(truth.items())
         if some
+    )
+
+
+def two_dimensional_ap(detections: Sequence[Detection], truth: Truth, interpolation: Interpolation = "paper") -> float:
+    """2D-AP: the mean over the overlaps 0.05, 0.10 ... 1 of the AP of all classes in all videos; 0 to 1.
+
+    The paper integrates over recall and overlap; evaluate.py sums over these twenty overlaps, and so does this.
+    ValueError when there is no true segment.
+    """
+    return _mean(average_precision(detections, truth, step / 20, interpolation) for step in range(1, 21))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolScores:
+    """What PKU-MMD's evaluate.py prints, at one overlap (2D-AP over all); shares of 1, NaN without any truth."""
+
+    f1: float
+    ap: float
+    map_actions: float
+    map_videos: float
+    ap_2d: float
+
+
+def protocol_scores(
+    detections: Sequence[Detection], truth: Truth, iou: float = 0.5, interpolation: Interpolation = "script"
+) -> ProtocolScores:
+    """PKU-MMD's whole protocol at an overlap of `iou`; by default as its script computes it, as published figures are.
+
+    ValueError for an `iou` outside (0, 1].
+    """
+    if not any(truth.values()):
+        nan = math.nan
+        return ProtocolScores(f1=nan, ap=nan, map_actions=nan, map_videos=nan, ap_2d=nan)
+    return ProtocolScores(
+        f1=detection_f1(detections, truth, iou),
+        ap=average_precision(detections, truth, iou, interpolation),
+        map_actions=map_over_actions(detections, truth, iou, interpolation),
+        map_videos=map_over_videos(detections, truth, iou, interpolation),
+        ap_2d=two_dimensional_ap(detections, truth, interpolation),
     )
 
 

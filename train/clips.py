@@ -39,17 +39,23 @@ class Clip:
 class Clips:
     """The clips of some stores whose entry passes `choose`.
 
-    Raises ValueError if there are none.
+    `actions`: untrimmed recordings give a clip for each labelled action (what recognition on PKU-MMD is about) instead
+    of being cut by time. Class 0 is their background.
+    Raises ValueError if there are none, or the stores' joints differ.
     """
 
-    def __init__(self, stores: Sequence[Store], choose: Callable[[Store, Entry], bool] | None = None) -> None:
+    def __init__(
+        self, stores: Sequence[Store], choose: Callable[[Store, Entry], bool] | None = None, *, actions: bool = False
+    ) -> None:
         self.stores = tuple(stores)
+        if len(layouts := {store.layout for store in stores}) > 1:
+            raise ValueError(f"stores of {' and '.join(sorted(layouts))} cannot be drawn from together; choose one")
         self.clips = tuple(
             clip
             for number, store in enumerate(stores)
             for entry in store.entries
             if choose is None or choose(store, entry)
-            for clip in _cut(number, store, entry)
+            for clip in (_actions if actions and not entry.trimmed else _cut)(number, store, entry)
         )
         if not self.clips:
             raise ValueError("no clips to draw: the stores hold no recording of the people, views or setups asked for")
@@ -67,26 +73,25 @@ class Clips:
 
     def whole(self, indices: NDArray[np.integer], frames: int) -> Tensor:
         """The clips (B, 3, T, V, M) metres, each resized to `frames`."""
-        return self._at(indices, self._start[indices].astype(np.float64), self._length[indices], frames)
+        return self.spans(indices, np.zeros(len(indices)), np.ones(len(indices)), frames)
 
     def cropped(self, indices: NDArray[np.integer], frames: int, rng: np.random.Generator) -> Tensor:
         """A random span of each clip (B, 3, T, V, M): 0.1 to 1 of it, at least `frames` frames, resized to `frames`."""
-        length = self._length[indices]
-        span = np.maximum(length * rng.uniform(*_CROP, len(indices)), np.minimum(frames, length))
-        start = self._start[indices] + rng.uniform(0, 1, len(indices)) * (length - span)
-        return self._at(indices, start, span, frames)
+        shortest = np.minimum(frames / self._length[indices], 1.0)
+        share = np.maximum(rng.uniform(*_CROP, len(indices)), shortest)
+        return self.spans(indices, rng.uniform(0, 1, len(indices)), share, frames)
 
-    def _at(
-        self, indices: NDArray[np.integer], start: NDArray[np.float64], length: NDArray[Any],
-        frames: int,
+    def spans(
+        self, indices: NDArray[np.integer], place_B: NDArray[Any], share_B: NDArray[Any], frames: int
     ) -> Tensor:  # fmt: skip
-        at_BT = resized(start, length, frames)
-        end_B = self._start[indices] + self._length[indices]
-        first = self.stores[0].frames
-        out = np.empty((len(indices), frames, *first.shape[1:]), np.float32)
-        for number in np.unique(self._store[indices]):
-            mine = self._store[indices] == number
-            out[mine] = gather(self.stores[number].frames, at_BT[mine], end_B[mine])[0]
+        """`share_B` of each clip, `place_B` of the way from its start to its end, resized: (B, 3, T, V, M) metres."""
+        start_B, length_B, store_B = self._start[indices], self._length[indices], self._store[indices]
+        span_B = np.maximum(length_B * share_B, 1.0)
+        at_BT = resized(start_B + place_B * (length_B - span_B), span_B, frames)
+        out = np.empty((len(indices), frames, *self.stores[0].frames.shape[1:]), np.float32)
+        for number in np.unique(store_B):
+            mine = store_B == number
+            out[mine] = gather(self.stores[number].frames, at_BT[mine], (start_B + length_B)[mine])[0]
         return torch.from_numpy(out).permute(0, 4, 1, 3, 2).contiguous()
 
 
@@ -100,4 +105,18 @@ def _cut(number: int, store: Store, entry: Entry) -> list[Clip]:
             label=int(np.bincount(np.maximum(labels[a:b], 0)).argmax()),
         )
         for a, b in pairwise(edges)
+    ]  # fmt: skip
+
+
+def _actions(number: int, store: Store, entry: Entry) -> list[Clip]:
+    """A clip a labelled action: those that the index holds, or else the runs of one label."""
+    labels = store.frame_labels(entry)
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), entry.length]
+    runs = [(int(labels[a]), a, b - 1) for a, b in pairwise(edges) if labels[a] > 0]
+    return [
+        Clip(
+            store=number, start=entry.start + first, length=last - first + 1, label=label, subject=entry.subject,
+            view=entry.view,
+        )
+        for label, first, last in (entry.segments or runs)
     ]  # fmt: skip

@@ -25,9 +25,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..encoder.config import Size, encoder_config
 from ..encoder.detector import Detector
-from ..encoder.dste import DSTE, Size
+from ..encoder.dste import DSTE
 from .augment import augment
+from .pretrained import Pretrained, weights_digest
 from .sampler import WindowSampler
 from .store import Store
 from .streams import Stream, streams_of
@@ -65,18 +67,20 @@ class Trained:
     provenance: dict[str, Any]
 
 
-def train_detector(stores: Sequence[Store], out: Path, config: Training, say: Say) -> Trained:
+def train_detector(
+    stores: Sequence[Store], out: Path, config: Training, say: Say, start: Pretrained | None = None
+) -> Trained:
     """Train on the training subjects of the stores; checkpoints and the log go to the folder `out`.
 
-    Raises ValueError if no store holds training subjects, or `out` holds a run with other settings.
+    The encoder begins as that of `start`, whose size then counts, or else as it is drawn. Raises ValueError if no
+    store holds training subjects, `start` is no encoder for it, or `out` holds a run with other settings.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    _check_same_run(out, config, stores)
     torch.manual_seed(config.seed)
+    detector = _detector(config, start)
+    out.mkdir(parents=True, exist_ok=True)
+    _check_same_run(out, config, stores, start)
     sampler = WindowSampler(streams_of(stores, ("train",)))
     validation = streams_of(stores, ("val",))
-    detector = Detector(Detector.Config(encoder=DSTE.Config.named(config.size), classes=CLASSES))
-    detector.encoder.requires_grad_(not config.freeze_encoder)
     run = _Run(detector, config)
     if (out / "checkpoint.pt").is_file():
         run.load(out / "checkpoint.pt")
@@ -207,11 +211,24 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np
     return total / count[:, None]
 
 
-def _check_same_run(out: Path, config: Training, stores: Sequence[Store]) -> None:
+def _detector(config: Training, start: Pretrained | None) -> Detector:
+    """The detector before it has learnt anything of the vocabulary."""
+    if start is None:
+        detector = Detector(Detector.Config(encoder=DSTE.Config.named(config.size), classes=CLASSES))
+    else:
+        shape = encoder_config(asdict(start.encoder.config))
+        detector = Detector(Detector.Config(encoder=shape, classes=CLASSES, modality=start.modality))
+        detector.encoder.load_state_dict(start.encoder.state_dict())
+    detector.encoder.requires_grad_(not config.freeze_encoder)
+    return detector
+
+
+def _check_same_run(out: Path, config: Training, stores: Sequence[Store], start: Pretrained | None) -> None:
     """A folder holds one run: going on with other settings would mix two."""
     mine = {
         "config": asdict(config),
         "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores),
+        "start": "random" if start is None else weights_digest(start.encoder),
     }
     path = out / "run.json"
     if path.is_file() and json.loads(path.read_text()) != mine:

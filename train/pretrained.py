@@ -1,24 +1,38 @@
-"""The encoder that a task starts from: a pretraining run's, a bundle's, or none (random, seeded)."""
+"""The encoder that a task starts from: a pretraining run's, a bundle's, or none (random, seeded).
+
+Shapes: B batch, C coordinate, T frame, V joint, M person.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
+from ..encoder.build import build_encoder
 from ..encoder.bundle import Bundle
-from ..encoder.dste import DSTE
-from ..encoder.modality import Modality
-from ..encoder.weights import load_detector
+from ..encoder.config import AnyEncoderConfig, encoder_config, suited_normalisation
+from ..encoder.modality import MODALITIES, Modality
+from ..encoder.normalise import Normalisation, normalise
+from ..encoder.skeleton_encoder import SkeletonEncoder
+from ..encoder.weights import load_model
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """An encoder on the CPU in evaluation mode, and the modality that it takes."""
+    """An encoder on the CPU in evaluation mode, and what it takes. Without a normalisation: what was trained here."""
 
-    encoder: DSTE
+    encoder: SkeletonEncoder
     modality: Modality
+    normalisation: Normalisation | None = None
+
+    def prepared(self, joints_BCTVM: Tensor) -> Tensor:
+        """What the encoder is given, (B, 3, T, V, M), of joints as a store holds them."""
+        scheme = self.normalisation or suited_normalisation(self.encoder.config)
+        return MODALITIES[self.modality](normalise(joints_BCTVM, scheme))
 
 
 def load_pretrained(path: str) -> Pretrained:
@@ -31,14 +45,23 @@ def load_pretrained(path: str) -> Pretrained:
         state = torch.load(checkpoint, weights_only=True)
         if "encoder" not in state:
             raise ValueError(f"{checkpoint} is no pretraining run's; give the folder that `train pretrain` wrote")
-        encoder = DSTE(DSTE.Config(**state["config"]))
+        encoder = build_encoder(encoder_config(state["config"]))
         encoder.load_state_dict(state["encoder"])
         return Pretrained(encoder.eval(), state["modality"])
-    detector = load_detector(Bundle.load(path))
-    return Pretrained(detector.encoder, detector.config.modality)
+    model = load_model(Bundle.load(path))
+    return Pretrained(model.encoder, model.config.modality, model.config.normalisation)
 
 
-def random_encoder(config: DSTE.Config, seed: int, modality: Modality = "joint") -> Pretrained:
+def random_encoder(config: AnyEncoderConfig, seed: int, modality: Modality = "joint") -> Pretrained:
     """An encoder as it is drawn: the baseline of every frozen task."""
     torch.manual_seed(seed)
-    return Pretrained(DSTE(config).eval(), modality)
+    return Pretrained(build_encoder(config).eval(), modality)
+
+
+def weights_digest(module: nn.Module) -> str:
+    """A digest of a module's weights."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from .store import Entry, Store
+
 Part = Literal["train", "val", "test"]
 
 _TEST: dict[str, tuple[str, ...]] = {
@@ -46,3 +48,11 @@ def subjects(dataset: str, part: Part) -> tuple[str, ...]:
     if part == "train":
         raise ValueError("the training people are all others; ask part_of for one")
     return tuple(f"{dataset}/{person}" for person in (_TEST if part == "test" else _VAL).get(dataset, ()))
+
+
+def may_pretrain(store: Store, entry: Entry) -> bool:
+    """Whether pretraining may see a recording: none of anybody's that a detector is fitted or tested on, and none of
+    the view that NW-UCLA's protocol tests.
+    """
+    tested_view = store.dataset == "nw_ucla" and entry.view == "3"
+    return part_of(store.dataset, entry.subject) == "train" and not tested_view

@@ -40,14 +40,15 @@ def streams_of(stores: Iterable[Store], parts: Sequence[Part]) -> list[Stream]:
         entries = [entry for entry in store.entries if part_of(store.dataset, entry.subject) in parts]
         for entry in entries:
             if not entry.trimmed:
-                streams.append(_stream(store, entry.name, [entry], to_ours))
+                streams.append(one_stream(store, entry.name, [entry], to_ours))
         trimmed = sorted((entry for entry in entries if entry.trimmed), key=lambda e: (e.subject, e.view, e.start))
         for (subject, view), group in groupby(trimmed, key=lambda e: (e.subject, e.view)):
-            streams.append(_stream(store, f"{subject}{f'/view{view}' if view else ''}", list(group), to_ours))
+            streams.append(one_stream(store, f"{subject}{f'/view{view}' if view else ''}", list(group), to_ours))
     return streams
 
 
-def _stream(store: Store, name: str, entries: list[Entry], to_ours: NDArray[np.int16]) -> Stream:
+def one_stream(store: Store, name: str, entries: list[Entry], to_ours: NDArray[np.int16]) -> Stream:
+    """These recordings of a store, end to end, as one stream; `to_ours` (K,) maps the set's classes to labels."""
     joints = [np.asarray(store.joints(entry)) for entry in entries]
     labels = [to_ours[store.frame_labels(entry)] for entry in entries]
     return Stream(

@@ -3,7 +3,8 @@
 The temporal crop is done where the clip is read (`clips.py`). Here follows what is done in space, for all views of a
 batch at once, on whatever device they are: with equal chance, a corruption of 15 joints (all to zero, or all through
 one random 3x3 matrix) or a shear of everybody. Seeded by the generator alone.
-Shapes: B sample (views and clips together), C coordinate, T frame, V joint, M person, J corrupted joint.
+Joints in a picture (COCO17: x, y, confidence) keep their confidence, but for those that are corrupted to zero.
+Shapes: B sample (views and clips together), C coordinate, T frame, V joint, M person.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ..encoder.layout import COCO17
 
 _CORRUPTED = 15
 
@@ -47,22 +50,36 @@ def corrupt_joints(x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
     order_BV = torch.rand(b, v, generator=generator, device=generator.device).to(x_BCTVM.device).argsort(dim=1)
     chosen_BV = (order_BV < min(_CORRUPTED, v))[:, None, None, :, None]
     matrix_B33 = _uniform((b, 3, 3), -1, 1, x_BCTVM, generator)
-    keep_B11 = _uniform((b, 1, 1), 0, 1, x_BCTVM, generator) < 0.5
-    return torch.where(chosen_BV, _apply(torch.where(keep_B11, matrix_B33, 0.0), x_BCTVM), x_BCTVM)
+    mixed_B11 = _uniform((b, 1, 1), 0, 1, x_BCTVM, generator) < 0.5
+    matrix_B33 = torch.where(mixed_B11, _without_confidence(matrix_B33, v), 0.0)
+    return torch.where(chosen_BV, _apply(matrix_B33, x_BCTVM), x_BCTVM)
 
 
 def shear(x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
     """Each sample through a matrix with a unit diagonal and U(-1, 1) beside it."""
     matrix_B33 = _uniform((len(x_BCTVM), 3, 3), -1, 1, x_BCTVM, generator)
     unit = torch.eye(3, dtype=torch.bool, device=x_BCTVM.device)
-    return _apply(torch.where(unit, 1.0, matrix_B33), x_BCTVM)
+    return _apply(_without_confidence(torch.where(unit, 1.0, matrix_B33), x_BCTVM.shape[3]), x_BCTVM)
 
 
 def turn(x_BCTVM: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Each sample turned about the vertical (y) through the origin by up to `most` radians."""
+    """Each sample turned about the vertical (y) through the origin by up to `most` radians.
+
+    Raises ValueError for joints in a picture, which cannot be turned about an axis in it.
+    """
+    if x_BCTVM.shape[3] == len(COCO17):
+        raise ValueError("joints in a picture cannot be turned; set views.yaw_deg to 0")
     angle_B = _uniform((len(x_BCTVM),), -most, most, x_BCTVM, generator)
     cos, sin, zero, one = angle_B.cos(), angle_B.sin(), torch.zeros_like(angle_B), torch.ones_like(angle_B)
     return _apply(torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos], 1).view(-1, 3, 3), x_BCTVM)
+
+
+def _without_confidence(matrix_B33: Tensor, joints: int) -> Tensor:
+    """The matrix for joints in a picture, whose third number is no coordinate; that of joints in space as it is."""
+    if joints != len(COCO17):
+        return matrix_B33
+    planar = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]], device=matrix_B33.device)
+    return matrix_B33 * planar + torch.diag(torch.tensor([0.0, 0.0, 1.0], device=matrix_B33.device))
 
 
 def _apply(matrix_B33: Tensor, x_BCTVM: Tensor) -> Tensor:

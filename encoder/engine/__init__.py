@@ -12,7 +12,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 
 class Engine(Protocol):
-    """A compiled detector. One thread uses it at a time."""
+    """A compiled model. One thread uses it at a time."""
 
     @property
     def name(self) -> str:
@@ -23,7 +23,8 @@ class Engine(Protocol):
         """What the arithmetic is done in."""
 
     def infer(self, joints_BCTVM: F32) -> F32:
-        """Frame logits (B, T, K) of windows (B, 3, T, V, M) in metres, float32 in C order. Any B from 1.
+        """The model's output for windows (B, 3, T, V, M), float32 in C order: frame logits (B, T, K) of a detector,
+        clip logits (B, K) of a recogniser, the dense representation (B, T, W) of an encoder. Any B from 1.
 
         Raises ValueError if shape or dtype is another.
         """

@@ -60,7 +60,7 @@ class OpenVinoEngine:
             raise ValueError(f"OpenVINO cannot compile {bundle.graph}: {reason}; export the bundle anew") from error
 
     def infer(self, joints_BCTVM: F32) -> F32:
-        """Frame logits (B, T, K); see `Engine.infer`."""
+        """The graph's output; see `Engine.infer`."""
         check_windows(joints_BCTVM, self._window_shape)
         # The array is read in place, and its result copied before the next call overwrites it.
         result = self._request.infer({0: np.ascontiguousarray(joints_BCTVM)}, share_inputs=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..bundle import Bundle
-from ..weights import load_detector
+from ..weights import load_model
 from . import F32, Precision, check_windows
 
 
@@ -24,17 +24,17 @@ class TorchEngine:
         self.name = f"torch-{device}"
         self.precision: Precision = "fp32"
         self._device = torch.device(device)
-        self._detector = load_detector(bundle).to(self._device)
+        self._model = load_model(bundle).to(self._device)
         self._window_shape = bundle.config.window_shape
 
     def infer(self, joints_BCTVM: F32) -> F32:
-        """Frame logits (B, T, K); see `Engine.infer`."""
+        """The graph's output; see `Engine.infer`."""
         check_windows(joints_BCTVM, self._window_shape)
         with torch.inference_mode():
-            logits = self._detector(torch.tensor(joints_BCTVM, device=self._device))
+            logits = self._model(torch.tensor(joints_BCTVM, device=self._device))
         result: F32 = logits.cpu().numpy().astype(np.float32, copy=False)
         return result
 
     def close(self) -> None:
         """Give back memory; see `Engine.close`."""
-        del self._detector
+        del self._model

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from skelstream.encoder.layout import NTU25
+from skelstream.encoder.layout import COCO17, NTU25
 from skelstream.encoder.normalise import normalise
 
 BASE, SHOULDER = NTU25.index("SpineBase"), NTU25.index("SpineShoulder")
@@ -73,3 +73,105 @@ def test_windows_of_a_batch_do_not_meet() -> None:
     together = normalise(torch.from_numpy(batch)).numpy()
     for i in range(3):
         np.testing.assert_array_equal(together[i], normal(batch[i]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), frame=st.integers(0, 63))
+def test_so_far_is_the_whole_of_a_shorter_window(seed: int, frame: int) -> None:
+    x = window(seed)
+    x[:, 5:15, :, 0] = 0
+    so_far = normalise(torch.from_numpy(x)[None], "torso-causal")[0].numpy()
+    np.testing.assert_allclose(so_far[:, frame], normal(x[:, : frame + 1])[:, -1], atol=2e-5)
+
+
+CORNERS = [COCO17.index(f"{joint}{side}") for joint in ("Shoulder", "Hip") for side in ("Left", "Right")]
+
+
+def picture(seed: int, frames: int = 64) -> Window:
+    """Two people in a picture (3, T, 17, 2): x, y in its heights and confidence; a tenth of the joints unknown."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(scale=0.1, size=(3, frames, 17, 2)) + rng.normal(scale=0.3, size=(3, 1, 1, 1))
+    x[2] = rng.uniform(0.1, 1, size=x[2].shape)
+    return (x * (rng.random((1, frames, 17, 2)) > 0.1)).astype(np.float32)
+
+
+def image(x: Window) -> Window:
+    result: Window = normalise(torch.from_numpy(x)[None], "image")[0].numpy()
+    return result
+
+
+def expected_image(x: Window) -> Window:
+    """The definition of "image", frame by frame and joint by joint."""
+    origins, torsos, boxes = [], [], []
+    for frame in x[..., 0].transpose(1, 2, 0):  # (17, 3)
+        known = frame[:, 2] > 0
+        origins += [frame[v, :2] for v in CORNERS if known[v]]
+        if all(known[v] for v in CORNERS):
+            a, b, c, d = (frame[v, :2] for v in CORNERS)
+            torsos.append(np.linalg.norm((a + b) / 2 - (c + d) / 2))
+        if known.any():
+            points = frame[known, :2]
+            boxes.append((points.max(axis=0) - points.min(axis=0)).max())
+    size = max(np.mean(torsos) if torsos else 0, np.mean(boxes) / 6 if boxes else 0, 1e-3)
+    out = x.copy()
+    out[:2] = (x[:2] - (np.mean(origins, axis=0) if origins else np.zeros(2))[:, None, None, None]) * 0.5 / size
+    out[:2] *= x[2] > 0
+    return out
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_the_definition_for_pictures_in_numpy(seed: int) -> None:
+    x = picture(seed)
+    x[:, 20:30, :, 0] = 0
+    np.testing.assert_allclose(image(x), expected_image(x), atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), dx=st.floats(-1, 1), dy=st.floats(-1, 1), factor=st.floats(0.2, 3))
+def test_place_and_size_in_the_picture_do_not_matter(seed: int, dx: float, dy: float, factor: float) -> None:
+    x = picture(seed)
+    moved = x.copy()
+    moved[:2] = (factor * x[:2] + np.array([dx, dy])[:, None, None, None]) * (x[2] > 0)
+    np.testing.assert_allclose(image(moved), image(x), atol=2e-3, rtol=1e-3)
+
+
+def test_the_unknown_stay_zero_and_confidence_stays() -> None:
+    x = picture(4)
+    x[:, :10] = 0  # nobody yet
+    x[:2, 40, 3, 0], x[2, 40, 3, 0] = 7, 0  # a point that nobody believes in
+    got = image(x)
+    np.testing.assert_array_equal(got[2], x[2])
+    assert not got[:, :10].any() and not got[:2, 40, 3, 0].any()
+    np.testing.assert_allclose(np.delete(got, 40, axis=1), np.delete(image(without(x)), 40, axis=1), atol=1e-5)
+    assert not image(np.zeros_like(x)).any()
+
+
+def without(x: Window) -> Window:
+    """The same with that point at zero."""
+    clean = x.copy()
+    clean[:, 40, 3, 0] = 0
+    return clean
+
+
+def test_somebody_seen_from_above_is_measured_by_their_box() -> None:
+    x = np.zeros((3, 64, 17, 1), np.float32)
+    x[2] = 1
+    x[0, :, COCO17.index("WristLeft")] = 0.6  # the torso is one point, an arm stretches away from it
+    np.testing.assert_allclose(image(x)[0, :, COCO17.index("WristLeft"), 0], 0.6 * 0.5 / 0.1, rtol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), frame=st.integers(0, 63))
+def test_so_far_in_a_picture(seed: int, frame: int) -> None:
+    x = picture(seed)
+    x[:, :7, :, 0] = 0
+    so_far = normalise(torch.from_numpy(x)[None], "image-causal")[0].numpy()
+    np.testing.assert_allclose(so_far[:, frame], image(x[:, : frame + 1])[:, -1], atol=1e-4, rtol=1e-4)
+
+
+def test_without_a_scheme_the_number_of_joints_tells() -> None:
+    metres, seen = torch.from_numpy(window())[None], torch.from_numpy(picture(0))[None]
+    assert torch.equal(normalise(metres), normalise(metres, "torso"))
+    assert torch.equal(normalise(seen), normalise(seen, "image"))
+    assert torch.equal(normalise(metres, "none"), metres)

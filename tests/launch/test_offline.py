@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from skelstream.encoder.bundle import BundleConfig, DecodeParameters, EncoderParameters
+from skelstream.encoder.bundle import BundleConfig, DecodeParameters
+from skelstream.encoder.config import DSTEConfig
 from skelstream.encoder.engine import Precision
 from skelstream.launch.offline import decode_stream, fit_decoder, score_windows
 from skelstream.stream.decode import Decoder
@@ -36,10 +37,7 @@ class HandHeight:
 
 @pytest.fixture
 def config() -> BundleConfig:
-    encoder = EncoderParameters(
-        hidden=16, layers=1, gap=4, alpha=0.5, frames=64, joints=25, people=2, coords=3, drop_path=0.0
-    )
-    return BundleConfig(encoder=encoder, classes=CLASSES)
+    return BundleConfig(encoder=DSTEConfig(hidden=16, layers=1), classes=CLASSES)
 
 
 @pytest.fixture

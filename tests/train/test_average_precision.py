@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -19,11 +20,14 @@ from skelstream.train.average_precision import (
     detections_from_probabilities,
     map_over_actions,
     map_over_videos,
+    protocol_scores,
+    two_dimensional_ap,
 )
 from skelstream.train.metrics import Segment
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
 Truth = dict[str, list[Segment]]
+OneAP = Callable[[list[Detection], Truth, float], float]
 VIDEOS = ("a", "b")
 INTERPOLATIONS: tuple[Interpolation, ...] = ("paper", "script")
 spans = st.tuples(st.integers(0, 30), st.integers(1, 12)).map(lambda s: (s[0], s[0] + s[1]))
@@ -134,6 +138,26 @@ def test_average_precision_is_what_both_definitions_say(detections: list[Detecti
 
 
 @unhurried
+@given(detection_lists, truths)
+def test_the_whole_protocol(detections: list[Detection], truth: Truth) -> None:
+    literal: dict[Interpolation, OneAP] = {"script": literal_script, "paper": literal_paper}
+    for interpolation, ap in literal.items():
+        found = protocol_scores(detections, truth, 0.3, interpolation)
+        of_class = {k: {v: [t for t in some if t.label == k] for v, some in truth.items()} for k in (1, 2, 3)}
+        known = [k for k in of_class if any(of_class[k].values())]
+        assert found.ap == pytest.approx(ap(detections, truth, 0.3))
+        by_class = [ap([d for d in detections if d.label == k], of_class[k], 0.3) for k in known]
+        assert found.map_actions == pytest.approx(np.mean(by_class))
+        by_video = [ap([d for d in detections if d.video == v], {v: truth[v]}, 0.3) for v in truth if truth[v]]
+        assert found.map_videos == pytest.approx(np.mean(by_video))
+        assert found.f1 == pytest.approx(detection_f1(detections, truth, 0.3))
+        overlaps = [(step + 1) * 0.05 for step in range(20)]
+        # Twentieths as floats: 0.05 * 3 is a hair above 3 / 20, at which an overlap of exactly 3 / 20 must count.
+        assert found.ap_2d == pytest.approx(np.mean([ap(detections, truth, o - 1e-9) for o in overlaps]))
+        assert found.ap_2d == two_dimensional_ap(detections, truth, interpolation)
+
+
+@unhurried
 @given(detection_lists, truths, st.randoms())
 def test_invariants(detections: list[Detection], truth: Truth, random: Random) -> None:
     shuffled = random.sample(detections, len(detections))
@@ -173,8 +197,11 @@ def test_classes_and_videos_without_truth_are_left_out_of_the_mean() -> None:
 def test_without_any_truth_there_is_no_precision() -> None:
     assert math.isnan(map_over_actions([], {"a": []}))
     assert math.isnan(map_over_videos([Detection(1, 0, 1, "a", 0.5)], {}))
-    with pytest.raises(ValueError, match="no true segment"):
-        average_precision([], {"a": []})
+    scores = protocol_scores([Detection(1, 0, 1, "a", 0.5)], {"a": []})
+    assert math.isnan(scores.f1) and math.isnan(scores.ap) and math.isnan(scores.ap_2d)
+    for measure in (average_precision, two_dimensional_ap):
+        with pytest.raises(ValueError, match="no true segment"):
+            measure([], {"a": []})
 
 
 def test_detections_are_runs_above_the_threshold_scored_by_their_mean() -> None:

@@ -1,5 +1,7 @@
 """Clips: what is drawn from a store is what an independent resize of the same frames gives."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -74,3 +76,15 @@ def test_several_stores_are_drawn_from_alike(store: Store) -> None:
     one, two = Clips([store]), Clips([store, store])
     n = len(one)
     np.testing.assert_array_equal(two.whole(np.array([2, n + 2]), 64)[1], one.whole(np.array([2]), 64)[0])
+
+
+def test_actions_of_an_untrimmed_recording_are_clips(tmp_path: Path) -> None:
+    labels = np.repeat([0, 2, 0, 1, 3], [10, 20, 5, 30, 15]).astype(np.int16)
+    recording = Recording(
+        name="r", subject="s", view="", trimmed=False, times_s=np.arange(80) / 30,
+        joints=np.random.default_rng(0).normal(size=(80, 1, 25, 3)).astype(np.float32), labels=labels,
+    )  # fmt: skip
+    store = write_store(tmp_path / "s", [recording], dataset="s", classes=tuple("bacd"), licence="", source="recorded")
+    assert [(c.start, c.length, c.label) for c in Clips([store], actions=True).clips] == [
+        (10, 20, 2), (35, 30, 1), (65, 15, 3),
+    ]  # fmt: skip

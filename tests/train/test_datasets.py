@@ -17,7 +17,7 @@ RECORDINGS = {
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not beside the repository")
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_a_set_is_read_whole_and_its_people_stand_the_right_way_round(name: str) -> None:
     recordings = list(READERS[name].read(SHARED))
     assert (len(recordings), len({r.subject for r in recordings})) == RECORDINGS[name]
@@ -38,7 +38,7 @@ def test_a_set_is_read_whole_and_its_people_stand_the_right_way_round(name: str)
     assert min(labels) >= 0 and max(labels) < len(READERS[name].classes)
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [*RECORDINGS, "sbu"])
 def test_a_missing_or_foreign_file_is_said_in_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         next(READERS[name].read(tmp_path))

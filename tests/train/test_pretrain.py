@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from skelstream.encoder.dste import DSTE
+from skelstream.encoder.config import DSTEConfig
 from skelstream.train.clips import Clips
-from skelstream.train.pretrain import Pretraining, PretrainingRun, clip_features, pretrain
-from skelstream.train.pretrained import load_pretrained
+from skelstream.train.objectives.mgfd import mgfd
+from skelstream.train.pretrain import Pretraining, PretrainingRun, pretrain
+from skelstream.train.pretrained import Pretrained, load_pretrained
 from skelstream.train.recording import Recording
 from skelstream.train.store import write_store
+from skelstream.train.tasks.features import whole_features
 
 CONFIG = Pretraining(
-    encoder=DSTE.Config(hidden=16), batch=8, epochs=3, lr=1e-3, schedule="cosine", checkpoint_every_s=0.0
+    encoder=DSTEConfig(hidden=16), batch=8, epochs=3, lr=1e-3, schedule="cosine", checkpoint_every_s=0.0
 )
 
 
@@ -60,11 +62,12 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(clips: Clips, tmp_p
     assert (tmp_path / "whole" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert json.loads((tmp_path / "whole" / "results.json").read_text())["steps"] == 9
     loaded = load_pretrained(str(tmp_path / "whole"))
-    torch.testing.assert_close(clip_features(loaded.encoder, clips, "joint"), clip_features(whole, clips, "joint"))
+    mine, theirs = (whole_features(p, clips) for p in (loaded, Pretrained(whole, "joint")))
+    torch.testing.assert_close(mine, theirs)
 
 
 def test_the_loss_falls(clips: Clips) -> None:
-    run = PretrainingRun(clips, Pretraining(encoder=DSTE.Config(hidden=16), batch=24, epochs=40, lr=3e-3))
+    run = PretrainingRun(clips, Pretraining(encoder=DSTEConfig(hidden=16), batch=24, epochs=40, lr=3e-3))
     losses = [float(terms.loss) for terms in run.steps()]
     assert np.mean(losses[-5:]) < min(losses[:5])
 
@@ -76,6 +79,27 @@ def test_a_batch_larger_than_the_data_is_refused(clips: Clips, tmp_path: Path) -
 
 
 def test_a_folder_with_another_run_is_refused(clips: Clips, tmp_path: Path) -> None:
-    pretrain(clips, tmp_path, Pretraining(encoder=DSTE.Config(hidden=16), batch=24, epochs=1), lambda line: None)
+    pretrain(clips, tmp_path, Pretraining(encoder=DSTEConfig(hidden=16), batch=24, epochs=1), lambda line: None)
     with pytest.raises(ValueError, match="other settings"):
-        pretrain(clips, tmp_path, Pretraining(encoder=DSTE.Config(hidden=16), batch=24, epochs=2), lambda line: None)
+        pretrain(clips, tmp_path, Pretraining(encoder=DSTEConfig(hidden=16), batch=24, epochs=2), lambda line: None)
+
+
+def test_three_modalities_and_all_of_them_together(clips: Clips) -> None:
+    """The multi-modal loss by hand: each view through the encoder alone, in its own modality."""
+    config = Pretraining(
+        encoder=DSTEConfig(hidden=16, multimodal=True, drop_path=0.0), modality="joint+motion+bone", batch=6, epochs=1
+    )
+    run = PretrainingRun(clips, config)
+    run.projectors.train()
+    viewed = run.draw(0)
+    together = run.loss(viewed).loss
+    alone = []
+    for view, weights in zip(viewed.chunk(4), ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1 / 3, 1 / 3, 1 / 3)), strict=True):
+        alone.append(run.projectors(run.encoder.clip(view, torch.tensor([weights] * len(view)))))
+    by_hand = mgfd({domain: torch.stack([view[domain] for view in alone]) for domain in alone[0]}, config.weights)
+    torch.testing.assert_close(together, by_hand.loss)
+
+
+def test_modality_and_encoder_go_together() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        Pretraining(modality="joint+motion+bone")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skelstream.train.recording import Recording
 from skelstream.train.store import Store, write_store
@@ -78,3 +80,77 @@ def test_a_recording_whose_parts_disagree_is_refused() -> None:
             name="a", subject="s/1", view="", trimmed=False, times_s=np.arange(3.0),
             joints=np.zeros((4, 1, 25, 3), np.float32), labels=np.zeros(3, np.int16),
         )  # fmt: skip
+
+
+def test_setup_segments_and_layout_come_back(tmp_path: Path) -> None:
+    times = np.arange(40) / 60  # two frames a tick
+    told = Recording(
+        name="a", subject="s/1", view="C1", setup="17", trimmed=False, times_s=times, layout="coco17",
+        joints=np.tile(times[:, None, None, None], (1, 3, 17, 3)).astype(np.float32), labels=np.zeros(40, np.int16),
+        segments=((1, 0, 19), (0, 10, 39)), mended="something",
+    )  # fmt: skip
+    store(tmp_path / "s", [told])
+    opened = Store(tmp_path / "s")
+    assert opened.layout == "coco17" and opened.frames.shape == (20, 2, 17, 3)  # of three people, two
+    (entry,) = opened.entries
+    assert (entry.view, entry.setup, entry.segments) == ("C1", "17", ((1, 0, 10), (0, 5, 19)))
+    assert opened.mended == {"a": "something"} and not opened.skipped
+    np.testing.assert_allclose(opened.frames[:, 0, 0, 0], np.arange(20) / 30, atol=1e-6)
+
+
+def test_a_store_of_before_setups_and_layouts_still_opens(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    np.save(tmp_path / "s" / "frames.npy", np.zeros((3, 2, 25, 3), np.float32))
+    np.save(tmp_path / "s" / "labels.npy", np.zeros(3, np.int16))
+    (tmp_path / "s" / "index.json").write_text(
+        '{"dataset": "x", "classes": ["a"], "licence": "", "source": "recorded", "hz": 30, "recordings": ['
+        '{"name": "x/1", "subject": "x/1", "view": "", "trimmed": true, "start": 0, "length": 3}]}'
+    )
+    opened = Store(tmp_path / "s")
+    assert (opened.layout, opened.entries[0].setup, opened.entries[0].segments) == ("ntu25", "", ())
+
+
+def test_layouts_do_not_mix(tmp_path: Path) -> None:
+    points = Recording(
+        name="b", subject="s/1", view="", trimmed=True, times_s=np.arange(9) / 30, layout="coco17",
+        joints=np.ones((9, 1, 17, 3), np.float32), labels=np.zeros(9, np.int16),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="b has coco17 joints, the recordings before it ntu25"):
+        store(tmp_path / "s", [recording("a", 20, 30.0), points])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"layout": "kinect20"}, "not those of layout 'kinect20'"),
+        ({"layout": "elephant"}, "not those of layout 'elephant'"),
+        ({"segments": ((1, 2, 3),)}, "outside its 3 frames"),
+        ({"segments": ((1, 2, 1),)}, "outside its 3 frames"),
+        ({"times_s": np.zeros(3)}, "increase strictly"),
+    ],
+)
+def test_what_no_recording_can_be_is_refused(wrong: dict[str, object], says: str) -> None:
+    told = {
+        "name": "a", "subject": "s/1", "view": "", "trimmed": False, "times_s": np.arange(3.0),
+        "joints": np.zeros((3, 1, 25, 3), np.float32), "labels": np.zeros(3, np.int16),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=says):
+        Recording(**{**told, **wrong})  # type: ignore[arg-type]
+
+
+@given(frames=st.integers(1, 200), hz=st.sampled_from([15.0, 29.97, 30.0, 60.0]), seed=st.integers(0, 1 << 16))
+def test_segments_stay_within_the_frames_and_keep_their_time(frames: int, hz: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.arange(frames) / hz + 0.0123
+    segments = [(1, *sorted(rng.integers(0, frames, 2).tolist())) for _ in range(3)]
+    told = Recording(
+        name="a", subject="s/1", view="", trimmed=False, times_s=times, joints=np.ones((frames, 1, 25, 3), np.float32),
+        labels=np.zeros(frames, np.int16), segments=tuple(segments),
+    )  # fmt: skip
+    n, start = len(told.at_30_hz()[1]), np.ceil((times[0] - 2e-3) * 30) / 30
+    for (_, a, b), (_, first, last) in zip(segments, told.segments_at_30_hz(), strict=True):
+        assert 0 <= first <= last < n
+        for frame, tick in ((a, first), (b, last)):
+            # Within half a tick, but for the ends, where there may be no tick beyond.
+            assert abs(start + tick / 30 - times[frame]) <= 0.5 / 30 + 1e-6 or tick in (0, n - 1)

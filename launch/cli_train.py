@@ -1,0 +1,313 @@
+"""The commands of `skelstream train`: pretraining, every task of the paper, and the runs of its tables by name.
+
+A task begins with an encoder, `--start`: a folder of `train pretrain`, a bundle, or `random` (the baseline, of
+`--size`). It divides its stores by a published `--protocol` (`train/protocols.py`). What is left are the fields of the
+task's own settings. This file needs torch; the live path never imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import tyro
+
+from ..encoder.config import DSTEConfig, Modality, Size, STTRConfig
+from ..train.clips import Clips
+from ..train.detect import Training
+from ..train.native_streams import NativeStreams, native_streams
+from ..train.pretrain import Pretraining, pretrain
+from ..train.pretrained import Pretrained, load_pretrained, random_encoder
+from ..train.protocols import Protocol, protocol
+from ..train.recipes import RECIPES, run_recipe
+from ..train.splits import may_pretrain
+from ..train.store import Store
+from ..train.tasks.detection import DetectionTask, detect_actions, detect_actions_leaving_one_out
+from ..train.tasks.early_prediction import EarlyPrediction, predict_early
+from ..train.tasks.ensemble import ensemble
+from ..train.tasks.few_shot import FewShot, few_shot
+from ..train.tasks.fine_tune import FineTuning, fine_tune
+from ..train.tasks.linear import LinearProbe, linear_probe
+from ..train.tasks.retrieval import Retrieval, retrieval
+from ..train.tasks.segmentation import SegmentationTask, segment_actions, segment_actions_leaving_one_out
+from ..train.tasks.semi_supervised import SemiSupervised, semi_supervised
+from ..train.tasks.table import Table, table
+from ..train.tasks.task import Results
+from ..train.tasks.transfer import transfer
+
+C = TypeVar("C")
+Kind = Literal["dste", "sttr"]
+_Stores = list[Path]
+
+
+def pretrain_(
+    *,
+    stores: _Stores,
+    out: Path,
+    protocol: str = "",
+    size: Size = "small",
+    encoder: Kind = "dste",
+    config: Annotated[Pretraining, tyro.conf.arg(name="")] = Pretraining(),  # noqa: B008  # frozen
+) -> int:
+    """Pretrain an encoder without labels (MG-FD); OUT keeps checkpoint, log and curves. Goes on where it was stopped.
+
+    Args:
+        stores: prepared stores; one that is given twice counts twice.
+        protocol: of the one data set in the stores: its training part alone. Without it: everything but the people
+            and views that anything here is tested on.
+        encoder: dste, or the paper's plain transformer sttr.
+    """
+    opened = [Store(path) for path in stores]
+    chosen = _protocol(opened, protocol).train if protocol else may_pretrain
+    shape = _encoder(encoder, size, opened, config.modality)
+    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), _say)
+    return 0
+
+
+def detect(
+    *,
+    stores: _Stores,
+    out: Path,
+    start: str = "random",
+    config: Annotated[Training, tyro.conf.arg(name="")] = Training(),  # noqa: B008
+) -> int:
+    """Train a detector of the shipped vocabulary and write it as a bundle, OUT/bundle. Goes on where it was stopped.
+
+    Args:
+        start: a folder of `train pretrain`, a bundle, or random.
+    """
+    from .train import train_and_bundle
+
+    return train_and_bundle(stores, out, config, None if start == "random" else load_pretrained(start))
+
+
+def linear(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[LinearProbe, tyro.conf.arg(name="")] = LinearProbe(),  # noqa: B008
+) -> int:
+    """Recognition by a linear layer on the frozen encoder."""
+    return _clip_task(linear_probe, stores, protocol, start, out, size, config)
+
+
+def finetune(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[FineTuning, tyro.conf.arg(name="")] = FineTuning(),  # noqa: B008
+) -> int:
+    """Recognition by the whole network; with --start random, supervised from scratch."""
+    return _clip_task(fine_tune, stores, protocol, start, out, size, config)
+
+
+def semi(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[SemiSupervised, tyro.conf.arg(name="")] = SemiSupervised(),  # noqa: B008
+) -> int:
+    """Recognition with a few of the labels (1 % and 10 %)."""
+    return _clip_task(semi_supervised, stores, protocol, start, out, size, config)
+
+
+def retrieve(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[Retrieval, tyro.conf.arg(name="")] = Retrieval(),  # noqa: B008
+) -> int:
+    """Recognition by the nearest neighbours' representations."""
+    return _clip_task(retrieval, stores, protocol, start, out, size, config)
+
+
+def fewshot(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[FewShot, tyro.conf.arg(name="")] = FewShot(),  # noqa: B008
+) -> int:
+    """Episodes of a few classes with a few examples each."""
+    return _clip_task(few_shot, stores, protocol, start, out, size, config)
+
+
+def transfer_(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[FineTuning, tyro.conf.arg(name="")] = FineTuning(),  # noqa: B008
+) -> int:
+    """Fine-tune what was pretrained on another data set, against the same network from scratch."""
+    return _clip_task(transfer, stores, protocol, start, out, size, config)
+
+
+def table_(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[Table, tyro.conf.arg(name="")] = Table(),  # noqa: B008
+) -> int:
+    """All recognition tasks in one table, beside a random encoder: OUT/table.md."""
+    return _clip_task(table, stores, protocol, start, out, size, config)
+
+
+def predict(
+    *,
+    stores: _Stores,
+    protocol: str,
+    start: str,
+    out: Path,
+    size: Size = "small",
+    config: Annotated[EarlyPrediction, tyro.conf.arg(name="")] = EarlyPrediction(),  # noqa: B008
+) -> int:
+    """Early prediction: accuracy after the first 10 to 100 % of a clip; `random` starts causal. OUT/accuracy.png."""
+    return _clip_task(predict_early, stores, protocol, start, out, size, config, causal=True)
+
+
+def ensemble_(runs: tyro.conf.Positional[list[Path]], *, out: Path) -> int:
+    """The streams of several finished runs (joint, motion, bone) together."""
+    ensemble(runs, out, _say)
+    return 0
+
+
+def actions(
+    *,
+    stores: _Stores,
+    start: str,
+    out: Path,
+    protocol: str = "",
+    size: Size = "small",
+    config: Annotated[DetectionTask, tyro.conf.arg(name="")] = DetectionTask(),  # noqa: B008
+) -> int:
+    """Action detection with a data set's own classes, by PKU-MMD's protocol.
+
+    Args:
+        protocol: of the data set; without it each person is left out once.
+    """
+    return _dense_task(detect_actions, detect_actions_leaving_one_out, stores, protocol, start, out, size, config)
+
+
+def segment(
+    *,
+    stores: _Stores,
+    start: str,
+    out: Path,
+    protocol: str = "",
+    size: Size = "small",
+    config: Annotated[SegmentationTask, tyro.conf.arg(name="")] = SegmentationTask(),  # noqa: B008
+) -> int:
+    """Segmentation of whole sequences: frame accuracy, edit score, F1@10, 25, 50.
+
+    Args:
+        protocol: of the data set; without it each person is left out once.
+    """
+    return _dense_task(segment_actions, segment_actions_leaving_one_out, stores, protocol, start, out, size, config)
+
+
+def recipe(
+    name: tyro.conf.Positional[str] = "",
+    *,
+    data: tuple[Path, ...] = (),
+    out: Path = Path("runs"),
+    start: str = "",
+    size: Size = "base",
+) -> int:
+    """One row of the paper's tables: pretrain (unless --start gives what was pretrained), then the task.
+
+    Args:
+        name: as `ntu60-xsub-linear`; without it all are listed.
+        data: the store of the recipe's data set (and, for a transfer, that of the set that is pretrained on first).
+    """
+    if not name:
+        for known in RECIPES.values():
+            print(f"{known.name:38} {known.figures}")
+        return 0
+    if name not in RECIPES:
+        near = [known for known in RECIPES if known.startswith(name.partition("-")[0])] or list(RECIPES)
+        raise ValueError(f"no recipe {name!r}; there are {', '.join(near[:12])} ... (`skelstream train recipe` lists)")
+    run_recipe(RECIPES[name], [Store(path) for path in data], out / name, size, start, _say)
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "pretrain": pretrain_, "detect": detect, "linear": linear, "finetune": finetune, "semi": semi,
+    "retrieve": retrieve, "fewshot": fewshot, "transfer": transfer_, "table": table_, "ensemble": ensemble_,
+    "predict": predict, "actions": actions, "segment": segment, "recipe": recipe,
+}  # fmt: skip
+
+
+def _clip_task(
+    task: Callable[[Pretrained, Clips, Clips, C, Path, Callable[[str], None]], Results],
+    stores: Sequence[Path], named: str, start: str, out: Path, size: Size, config: C, *, causal: bool = False,
+) -> int:  # fmt: skip
+    opened = [Store(path) for path in stores]
+    parts = _protocol(opened, named)
+    train, test = (Clips(opened, part, actions=True) for part in (parts.train, parts.test))
+    task(_start(start, size, opened, causal), train, test, config, out, _say)
+    _say(f"{out}/results.json")
+    return 0
+
+
+def _dense_task(
+    task: Callable[[Pretrained, NativeStreams, NativeStreams, C, Path, Callable[[str], None]], Results],
+    leaving_one_out: Callable[[Pretrained, NativeStreams, C, Path, Callable[[str], None]], Results],
+    stores: Sequence[Path], named: str, start: str, out: Path, size: Size, config: C,
+) -> int:  # fmt: skip
+    opened = [Store(path) for path in stores]
+    encoder = _start(start, size, opened, False)
+    if named:
+        parts = _protocol(opened, named)
+        task(encoder, native_streams(opened, parts.train), native_streams(opened, parts.test), config, out, _say)
+    else:
+        leaving_one_out(encoder, native_streams(opened), config, out, _say)
+    _say(f"{out}/results.json")
+    return 0
+
+
+def _protocol(stores: Sequence[Store], name: str) -> Protocol:
+    datasets = {store.dataset for store in stores}
+    if len(datasets) != 1:
+        raise ValueError(f"a protocol divides one data set; the stores hold {', '.join(sorted(datasets)) or 'none'}")
+    return protocol(datasets.pop(), name)
+
+
+def _start(start: str, size: Size, stores: Sequence[Store], causal: bool) -> Pretrained:
+    if start != "random":
+        return load_pretrained(start)
+    return random_encoder(replace(_encoder("dste", size, stores, "joint"), causal=causal), seed=0)
+
+
+def _encoder(kind: Kind, size: Size, stores: Sequence[Store], modality: Modality) -> DSTEConfig | STTRConfig:
+    config = DSTEConfig.named(size) if kind == "dste" else STTRConfig.named(size)
+    joints = {store.frames.shape[2] for store in stores}
+    if len(joints) != 1:
+        raise ValueError("the stores' joints differ, or no store is given; give stores of one layout")
+    return replace(config, joints=joints.pop(), multimodal=modality == "joint+motion+bone")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
