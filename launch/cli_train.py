@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from ..encoder.config import DSTEConfig, Modality, Size, STTRConfig
+from ..train.ablation import Ablation, ablation
 from ..train.clips import Clips
 from ..train.detect import Training
 from ..train.native_streams import NativeStreams, native_streams
@@ -188,6 +189,20 @@ def predict(
     return _clip_task(predict_early, stores, protocol, start, out, size, config, causal=True)
 
 
+def ablation_(
+    *,
+    stores: _Stores,
+    protocol: str,
+    out: Path,
+    config: Annotated[Ablation, tyro.conf.arg(name="")] = Ablation(),  # noqa: B008
+) -> int:
+    """What each part of the method is worth: short pretraining without it, then probes. OUT/ablation.png."""
+    opened = [Store(path) for path in stores]
+    parts = _protocol(opened, protocol)
+    ablation(Clips(opened, parts.train, actions=True), Clips(opened, parts.test, actions=True), config, out, _say)
+    return 0
+
+
 def ensemble_(runs: tyro.conf.Positional[list[Path]], *, out: Path) -> int:
     """The streams of several finished runs (joint, motion, bone) together."""
     ensemble(runs, out, _say)
@@ -256,7 +271,7 @@ def recipe(
 COMMANDS: dict[str, Callable[..., int]] = {
     "pretrain": pretrain_, "detect": detect, "linear": linear, "finetune": finetune, "semi": semi,
     "retrieve": retrieve, "fewshot": fewshot, "transfer": transfer_, "table": table_, "ensemble": ensemble_,
-    "predict": predict, "actions": actions, "segment": segment, "recipe": recipe,
+    "predict": predict, "ablation": ablation_, "actions": actions, "segment": segment, "recipe": recipe,
 }  # fmt: skip
 
 

@@ -7,7 +7,6 @@ directly, so no display is needed.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..encoder.layout import LAYOUTS, NTU25, Layout
 from ..train.store import Entry, Store
+from ..train.whole_file import whole_file
 
 _ROWS = 16
 _COLUMNS = 10  # moments of each recording
@@ -51,13 +51,8 @@ def draw_contact_sheet(store: Store, path: Path, seed: int) -> None:
     axes.set_axis_off()
     axes.set_title(f"{store.dataset} ({store.source}): {len(chosen)} of {len(store.entries)} recordings", fontsize=9)
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            canvas.print_png(file)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished:
+        canvas.print_figure(unfinished, format="png")
 
 
 def _draw_row(axes: Axes, store: Store, entry: Entry, y: float) -> None:

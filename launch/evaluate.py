@@ -22,6 +22,7 @@ from ..train.detection_report import DetectionReport, ScoredStream, evaluate_str
 from ..train.metrics import confusion_matrix
 from ..train.store import Store
 from ..train.streams import Stream, streams_of
+from ..train.whole_file import write_whole
 from .offline import decode_stream, score_windows
 
 _COLUMNS = {
@@ -64,9 +65,7 @@ def evaluate_bundle(
         rows["same recordings, drawn and seen"] = _report([pair[1] for pair in pairs], bundle)
     _show(rows, f"{bundle.name} on the {part} people")
     content = {name: _plain(report) for name, report in rows.items()}
-    unfinished = out / f".report.{os.getpid()}"
-    unfinished.write_text(json.dumps({"model": bundle.digest, "part": part, "rows": content}, indent=1))
-    unfinished.replace(out / "report.json")
+    write_whole(out / "report.json", json.dumps({"model": bundle.digest, "part": part, "rows": content}, indent=1))
     return 0
 
 

@@ -6,7 +6,6 @@ global state is needed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from .whole_file import whole_file
 
 _CELL_INCHES = 0.42  # holds "100" at the font below
 _MARGIN_INCHES = 2.6  # class names and the title
@@ -54,10 +55,5 @@ def draw_confusion(matrix: NDArray[np.integer], classes: Sequence[str], path: Pa
     axes.set_ylabel("truth (frames)", fontsize=_FONT_POINTS + 1)
     axes.set_title(f"{title}\nper cent of each row", fontsize=_FONT_POINTS + 2)
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            canvas.print_png(file)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as unfinished:
+        canvas.print_figure(unfinished, format="png")

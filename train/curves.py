@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from .whole_file import whole_file
 
 _COLUMNS = 3
 _INCHES = (4.0, 2.6)
@@ -31,6 +32,5 @@ def draw_curves(entries: Sequence[dict[str, float]], path: Path, title: str) -> 
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("step", fontsize=8)
         axes.grid(alpha=0.3)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    canvas.print_figure(unfinished, format="png")
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        canvas.print_figure(unfinished, format="png")

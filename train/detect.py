@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,6 +33,7 @@ from .sampler import WindowSampler
 from .store import Store
 from .streams import Stream, streams_of
 from .vocabulary import CLASSES, IGNORE
+from .whole_file import whole_file
 
 Say = Callable[[str], None]
 
@@ -169,9 +169,8 @@ class _Run:
             "step": self.step, "seconds": self.seconds, "weights": self.detector.state_dict(), "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        torch.save(state, unfinished)
-        unfinished.replace(path)
+        with whole_file(path) as unfinished:
+            torch.save(state, unfinished)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from .recording import Recording
 from .store import Store, StoreWriter
+from .whole_file import write_whole
 
 BLOCK = 64  # files: a second or two of work, which is what a kill can cost
 
@@ -93,9 +94,7 @@ def _begin(unfinished: Path, dataset: str, items: Sequence[Item]) -> None:
     if told.is_file() and json.loads(told.read_text()) != mine:
         raise ValueError(f"{unfinished} holds the beginning of a preparation of other files; remove it")
     unfinished.mkdir(parents=True, exist_ok=True)
-    new = told.with_name(f".files.{os.getpid()}")
-    new.write_text(json.dumps(mine))
-    new.replace(told)
+    write_whole(told, json.dumps(mine))
 
 
 _Job = tuple[FilesReader, str, Path, Sequence[Item], Path]

@@ -13,7 +13,6 @@ reads like that of an uninterrupted run.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from .curves import draw_curves
+from .whole_file import whole_file, write_whole
 
 
 class RunFolder:
@@ -35,7 +35,7 @@ class RunFolder:
         told = path / "run.json"
         if told.is_file() and json.loads(told.read_text()) != mine:
             raise ValueError(f"{path} holds a run with other settings (run.json); choose another --out or remove it")
-        _write(told, json.dumps(mine, indent=1))
+        write_whole(told, json.dumps(mine, indent=1))
         self._board: SummaryWriter | None = None
 
     def load(self) -> dict[str, Any] | None:
@@ -45,14 +45,13 @@ class RunFolder:
             return None
         state: dict[str, Any] = torch.load(path, weights_only=True)
         kept = [entry for entry in self.entries() if entry["step"] <= state["step"]]
-        _write(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+        write_whole(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint, which holds `step` among what it holds."""
-        unfinished = self.path / f".checkpoint.{os.getpid()}"
-        torch.save(dict(state), unfinished)
-        unfinished.replace(self.path / "checkpoint.pt")
+        with whole_file(self.path / "checkpoint.pt") as unfinished:
+            torch.save(dict(state), unfinished)
 
     def log(self, step: int, **scalars: float) -> None:
         """Add an entry to the log."""
@@ -70,7 +69,7 @@ class RunFolder:
 
     def finish(self, results: Mapping[str, Any]) -> None:
         """Write what came out (results.json) and the curves."""
-        _write(self.path / "results.json", json.dumps(dict(results), indent=1))
+        write_whole(self.path / "results.json", json.dumps(dict(results), indent=1))
         draw_curves(self.entries(), self.path / "curves.png", self.path.name)
 
     def __enter__(self) -> Self:
@@ -79,9 +78,3 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._board is not None:
             self._board.close()
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text)
-    unfinished.replace(path)

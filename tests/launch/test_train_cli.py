@@ -89,6 +89,16 @@ def test_an_ensemble_of_two_runs(work: Path, tmp_path: Path) -> None:
     assert 0 <= json.loads((tmp_path / "both" / "results.json").read_text())["top1"] <= 1
 
 
+def test_an_ablation_has_a_figure_for_every_part(work: Path, tmp_path: Path) -> None:
+    line = f"ablation --stores {{w}}/nw_ucla --protocol xview --hidden 8 --epochs 1 --batch 12 --out {tmp_path}/run"
+    assert run(work, line) == 0
+    told = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert {"random encoder", "all parts", "CA alone", "DSA alone", "without instance domain"} <= set(told)
+    assert all(0 <= found["linear"][0] <= 1 and 0 <= found["neighbour"][0] <= 1 for found in told.values())
+    assert (tmp_path / "run" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
+    assert len((tmp_path / "run" / "table.md").read_text().splitlines()) == 2 + len(told)
+
+
 def test_a_detector_starts_from_what_was_pretrained(work: Path, tmp_path: Path) -> None:
     line = "detect --stores {w}/utkinect --steps 2 --batch 4 --out " + str(tmp_path / "run")
     assert run(work, f"{line} --start {{w}}/encoder") == 0

@@ -15,7 +15,6 @@ Shapes: B clip, C coordinate, T frame, V joint, M person, K class.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,7 @@ from ..fine_tune_frames import FrameModel, FrameTraining, fine_tune_frames
 from ..gather import gather, resized
 from ..pretrained import Pretrained
 from ..run_folder import RunFolder
+from ..whole_file import whole_file
 from .task import Results, Say, settings, shared_classes
 
 F64 = NDArray[np.float64]
@@ -145,9 +145,8 @@ def draw_accuracy(ratios: Sequence[float], accuracy: Sequence[float], path: Path
                       fontsize=7)  # fmt: skip
     axes.set(xlabel="seen of the clip, %", ylabel="accuracy, %", title="Early prediction", ylim=(0, 105))
     axes.grid(alpha=0.3)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    canvas.print_figure(unfinished, format="png")
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        canvas.print_figure(unfinished, format="png")
 
 
 class _Seen:

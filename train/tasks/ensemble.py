@@ -6,12 +6,12 @@ Source: arXiv 2508.12586 ("3s"). It reads what the runs left in their folders (`
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..whole_file import write_whole
 from .scores import load_scores, measured
 from .task import Results, Say
 
@@ -35,9 +35,6 @@ def ensemble(runs: Sequence[Path], out: Path, say: Say) -> Results:
     results["runs"] = {
         str(run): measured(own, labels_N, classes[0])["top1"] for run, (own, _) in zip(runs, scores, strict=True)
     }
-    out.mkdir(parents=True, exist_ok=True)
-    unfinished = out / f".results.{os.getpid()}"
-    unfinished.write_text(json.dumps(results, indent=1))
-    unfinished.replace(out / "results.json")
+    write_whole(out / "results.json", json.dumps(results, indent=1))
     say(f"ensemble of {len(runs)}: top-1 {results['top1']:.3f}")
     return results

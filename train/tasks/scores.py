@@ -5,7 +5,6 @@ Shapes: N clip, K class.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..metrics import confusion_matrix
+from ..whole_file import whole_file
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -40,10 +40,8 @@ def measured(score_NK: F32, labels_N: I64, classes: Sequence[str]) -> dict[str, 
 
 def save_scores(folder: Path, probability_NK: F32, labels_N: I64) -> None:
     """Keep a run's class probabilities and the truth in its folder."""
-    unfinished = folder / f".{_SCORES}.{os.getpid()}"
-    with unfinished.open("wb") as file:
+    with whole_file(folder / _SCORES) as unfinished, unfinished.open("wb") as file:
         np.savez(file, probability=probability_NK, labels=labels_N)
-    unfinished.replace(folder / _SCORES)
 
 
 def load_scores(folder: Path) -> tuple[F32, I64]:

@@ -7,7 +7,6 @@ sees, its last rows are supervised training from scratch. A table that was stopp
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from ..clips import Clips
 from ..pretrained import Pretrained
 from ..probes import Exact, GradientDescent
+from ..whole_file import write_whole
 from .fine_tune import FineTuning, fine_tune
 from .linear import LinearProbe, linear_probe
 from .retrieval import Retrieval, retrieval
@@ -51,9 +51,8 @@ def table(pretrained: Pretrained, train: Clips, test: Clips, config: Table, out:
             say(f"{task}, {name} encoder")
             for row, result in _rows(task, do(encoder, out / name / task.translate({ord(c): "-" for c in " (),"}))):
                 results.setdefault(row, {})[name] = result
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / "results.json", json.dumps(results, indent=1))
-    _write(out / "table.md", as_markdown(results))
+    write_whole(out / "results.json", json.dumps(results, indent=1))
+    write_whole(out / "table.md", as_markdown(results))
     return results
 
 
@@ -73,9 +72,3 @@ def as_markdown(results: Results) -> str:
 def _rows(task: str, result: Results) -> list[tuple[str, Results]]:
     """A task's result as rows: some have one for each k or fraction."""
     return [(task, result)] if "top1" in result else [(f"{task}, {part}", each) for part, each in result.items()]
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text)
-    unfinished.replace(path)
