@@ -94,6 +94,9 @@ _TABLES: dict[str, dict[str, str | None]] = {
 }  # fmt: skip
 
 
+DATASETS = tuple(_TABLES)  # those that the shipped detector may learn from
+
+
 def class_map(dataset: str, native_classes: Sequence[str]) -> NDArray[np.int16]:
     """For each native class of a data set the index of ours, or `IGNORE`.
 

@@ -16,7 +16,7 @@ from skelstream.train.sampler import WindowSampler
 from skelstream.train.splits import part_of
 from skelstream.train.store import write_store
 from skelstream.train.streams import Stream, streams_of
-from skelstream.train.vocabulary import CLASSES, IGNORE, class_map, translate
+from skelstream.train.vocabulary import CLASSES, DATASETS, IGNORE, class_map, translate
 
 
 def stream(name: str, labels: list[int], seed: int = 0) -> Stream:
@@ -30,7 +30,8 @@ def stream(name: str, labels: list[int], seed: int = 0) -> Stream:
 
 def test_every_class_of_every_set_has_a_place_in_the_vocabulary() -> None:
     used: set[int] = set()
-    for name, reader in READERS.items():
+    for name in (name for name in DATASETS if name != "actor"):
+        reader = READERS[name]
         ours = class_map(name, reader.classes)
         assert len(ours) == len(reader.classes) and (ours >= IGNORE).all() and (ours < len(CLASSES)).all()
         used |= set(ours.tolist())
