@@ -64,8 +64,9 @@ class FrameModel(nn.Module):
     def __init__(self, pretrained: Pretrained, classes: int, *, boundaries: bool = False) -> None:
         super().__init__()
         self.encoder = deepcopy(pretrained.encoder)
-        self.modality = pretrained.modality
         config = self.encoder.config
+        self.modality = pretrained.modality
+        self.normalisation = pretrained.normalisation or suited_normalisation(config)
         self.shape = (config.coords, config.frames, config.joints, config.people)
         self.head = _linear(config.dense_width, classes)
         self.boundaries = _linear(config.dense_width, 2) if boundaries else None
@@ -76,7 +77,7 @@ class FrameModel(nn.Module):
 
     def normalised(self, joints_BCTVM: Tensor) -> Tensor:
         """Joints (B, C, T, V, M) as this encoder's normalisation makes them: a causal one's looks back alone."""
-        return normalise(joints_BCTVM, suited_normalisation(self.encoder.config))
+        return normalise(joints_BCTVM, self.normalisation)
 
     def of_modality(self, normalised_BCTVM: Tensor) -> Tensor:
         """The encoder's input (B, C, T, V, M) of normalised joints."""
