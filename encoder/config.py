@@ -15,12 +15,17 @@ from .layout import COCO17, NTU25
 Size = Literal["base", "small"]
 Task = Literal["detect", "recognise", "encode"]
 Modality = Literal["joint", "motion", "bone", "joint+motion+bone"]
-# "torso" and "image" look at the whole window, the "-causal" ones at the frames so far; "none" leaves joints as given.
-Normalisation = Literal["torso", "torso-causal", "image", "image-causal", "none"]
+# The plain ones look at the whole window, the "-causal" ones at the frames so far; "none" leaves joints as given.
+Normalisation = Literal["torso", "torso-causal", "facing", "facing-causal", "image", "image-causal", "none"]
 LayoutName = Literal["ntu25", "coco17"]
 
 _HIDDEN: dict[Size, int] = {"base": 1024, "small": 256}
 _LAYOUTS: dict[LayoutName, int] = {"ntu25": len(NTU25), "coco17": len(COCO17)}
+_LOOKS_AHEAD: tuple[Normalisation, ...] = ("torso", "facing", "image")
+_NORMALISATIONS: dict[LayoutName, tuple[Normalisation, ...]] = {
+    "ntu25": ("torso", "torso-causal", "facing", "facing-causal", "none"),
+    "coco17": ("image", "image-causal", "none"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +114,23 @@ def encoder_config(values: Mapping[str, Any]) -> AnyEncoderConfig:
 
 
 def suited_normalisation(config: EncoderConfig) -> Normalisation:
-    """What an encoder that is trained here sees: metres about the hips, or points in a picture about the torso."""
+    """What an encoder sees unless somebody says otherwise: metres about the hips of somebody who faces one way, or
+    points in a picture about the torso.
+    """
     if config.joints == len(COCO17):
         return "image-causal" if config.causal else "image"
-    return "torso-causal" if config.causal else "torso"
+    return "facing-causal" if config.causal else "facing"
+
+
+def check_normalisation(config: EncoderConfig, normalisation: Normalisation) -> None:
+    """Raise ValueError unless an encoder can be given joints that were normalised so."""
+    layout = layout_of(config)
+    allowed = _NORMALISATIONS[layout]
+    check(normalisation in allowed, f"normalisation of {layout} must be one of {', '.join(allowed)}")
+    check(
+        not (config.causal and normalisation in _LOOKS_AHEAD),
+        f"normalisation {normalisation} looks ahead; a causal encoder takes {suited_normalisation(config)}",
+    )
 
 
 def layout_of(config: EncoderConfig) -> LayoutName:
@@ -130,18 +148,11 @@ def check_model(
     task: Task, encoder: EncoderConfig, classes: Sequence[str], modality: Modality, normalisation: Normalisation
 ) -> None:
     """Raise ValueError unless these parts make a model together."""
-    layout = layout_of(encoder)
-    allowed = {"ntu25": ("torso", "torso-causal", "none"), "coco17": ("image", "image-causal", "none")}[layout]
-    check(normalisation in allowed, f"normalisation of {layout} must be one of {', '.join(allowed)}")
-    if encoder.causal:
-        check(
-            normalisation not in ("torso", "image"),
-            f"normalisation {normalisation} looks ahead; a causal encoder takes {suited_normalisation(encoder)}",
-        )
-        check(
-            modality in ("joint", "bone"),
-            f"modality {modality} looks a frame ahead; a causal encoder takes joint or bone",
-        )
+    check_normalisation(encoder, normalisation)
+    check(
+        not encoder.causal or modality in ("joint", "bone"),
+        f"modality {modality} looks a frame ahead; a causal encoder takes joint or bone",
+    )
     check(
         encoder.multimodal == (modality == "joint+motion+bone"),
         "modality joint+motion+bone and encoder.multimodal go together; set both or neither",

@@ -1,5 +1,5 @@
-"""Normalisation: joints in metres, wherever somebody stands and however tall, as joints about one person's hips; points
-in a picture, whatever its size and however near, as points about one person's torso.
+"""Normalisation: joints in metres, wherever somebody stands, however tall and whichever way they face, as joints about
+one person's hips; points in a picture, whatever its size and however near, as points about one person's torso.
 
 It is part of the deployed graph, so no engine and no caller can disagree about it. B batch, C coordinate, T frame,
 V joint, M person slot, P point of the torso.
@@ -24,16 +24,18 @@ TORSO_LIMITS_M = (0.15, 1.0)  # no person's torso is shorter or longer; beyond l
 TORSO_OF_BOX = 1 / 6
 _SMALLEST = 1e-3  # of the picture's height, in which 2D joints are measured: nobody is smaller
 _BEYOND = 1e6  # farther than any point in a picture
+_NO_FACING = 1e-3  # of the torso's length: whose left and right lie closer than this faces nowhere and is not turned
 
 _BASE, _SHOULDER = NTU25.index("SpineBase"), NTU25.index("SpineShoulder")
+_LEFT, _RIGHT = ([NTU25.index(joint + side) for joint in ("Shoulder", "Hip")] for side in ("Left", "Right"))
 _SHOULDERS = [COCO17.index("ShoulderLeft"), COCO17.index("ShoulderRight")]
 _HIPS = [COCO17.index("HipLeft"), COCO17.index("HipRight")]
 
 
 def normalise(joints_BCTVM: Tensor, scheme: Normalisation | None = None) -> Tensor:
-    """Joints as a model sees them. Without a scheme: "torso" for the 25 joints of NTU25, "image" for COCO17's 17."""
+    """Joints as a model sees them. Without a scheme: "facing" for the 25 joints of NTU25, "image" for COCO17's 17."""
     if scheme is None:
-        scheme = "image" if joints_BCTVM.shape[3] == len(COCO17) else "torso"
+        scheme = "image" if joints_BCTVM.shape[3] == len(COCO17) else "facing"
     return NORMALISATIONS[scheme](joints_BCTVM)
 
 
@@ -55,6 +57,25 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
 
     scaled = (joints_BCTVM - origin_BCT[..., None, None]) * (TORSO / torso_B1T)[..., None, None]
     return scaled * present_BTM[:, None, :, None, :]
+
+
+def facing(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
+    """`torso`, then turned about the vertical (y) so that slot 0's mean direction from right to left points along +x.
+
+    The direction is that of the shoulders and the hips together, over the frames in which slot 0 is present (causal:
+    over those so far). All slots are turned alike: where another person stands, seen from slot 0, survives; from which
+    side the camera saw them does not.
+    """
+    x_BCTVM = torso(joints_BCTVM, causal)
+    across_BCT = (x_BCTVM[:, :, :, _LEFT, 0] - x_BCTVM[:, :, :, _RIGHT, 0]).sum(dim=-1)  # the absent add nothing
+    across_BCT = across_BCT.cumsum(dim=2) if causal else across_BCT.sum(dim=2, keepdim=True)
+    length_BT = (across_BCT[:, 0].square() + across_BCT[:, 2].square()).sqrt()
+    known_BT = length_BT > _NO_FACING * TORSO
+    along = length_BT.clamp(min=_NO_FACING * TORSO)
+    cos_BT11 = torch.where(known_BT, across_BCT[:, 0] / along, 1.0)[..., None, None]
+    sin_BT11 = torch.where(known_BT, across_BCT[:, 2] / along, 0.0)[..., None, None]
+    x, y, z = x_BCTVM.unbind(dim=1)
+    return torch.stack((cos_BT11 * x + sin_BT11 * z, y, cos_BT11 * z - sin_BT11 * x), dim=1)
 
 
 def image(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
@@ -103,6 +124,8 @@ def _as_given(joints_BCTVM: Tensor) -> Tensor:
 NORMALISATIONS: dict[Normalisation, Callable[[Tensor], Tensor]] = {
     "torso": torso,
     "torso-causal": partial(torso, causal=True),
+    "facing": facing,
+    "facing-causal": partial(facing, causal=True),
     "image": image,
     "image-causal": partial(image, causal=True),
     "none": _as_given,  # weights from elsewhere, whose joints were prepared elsewhere too

@@ -49,6 +49,7 @@ def pretrain_(
     stores: _Stores,
     out: Path,
     protocol: str = "",
+    start: str = "",
     size: Size = "small",
     encoder: Kind = "dste",
     config: Annotated[Pretraining, tyro.conf.arg(name="")] = Pretraining(),  # noqa: B008  # frozen
@@ -59,12 +60,14 @@ def pretrain_(
         stores: prepared stores; one that is given twice counts twice.
         protocol: of the one data set in the stores: its training part alone. Without it: everything but the people
             and views that anything here is tested on.
+        start: go on from this encoder's weights, a folder of `train pretrain` or a bundle, on these stores.
         encoder: dste, or the paper's plain transformer sttr.
     """
     opened = [Store(path) for path in stores]
     chosen = _protocol(opened, protocol).train if protocol else may_pretrain
     shape = _encoder(encoder, size, opened, config.modality)
-    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), _say)
+    begun = load_pretrained(start) if start else None
+    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), _say, begun)
     return 0
 
 

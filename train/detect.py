@@ -28,7 +28,7 @@ from ..encoder.config import Size, encoder_config
 from ..encoder.detector import Detector
 from ..encoder.dste import DSTE
 from .augment import augment
-from .pretrained import Pretrained, weights_digest
+from .pretrained import Pretrained, random_encoder, weights_digest
 from .sampler import WindowSampler
 from .store import Store
 from .streams import Stream, streams_of
@@ -212,12 +212,12 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np
 
 def _detector(config: Training, start: Pretrained | None) -> Detector:
     """The detector before it has learnt anything of the vocabulary."""
-    if start is None:
-        detector = Detector(Detector.Config(encoder=DSTE.Config.named(config.size), classes=CLASSES))
-    else:
-        shape = encoder_config(asdict(start.encoder.config))
-        detector = Detector(Detector.Config(encoder=shape, classes=CLASSES, modality=start.modality))
-        detector.encoder.load_state_dict(start.encoder.state_dict())
+    begun = start or random_encoder(DSTE.Config.named(config.size), config.seed)
+    shape = encoder_config(asdict(begun.encoder.config))
+    detector = Detector(
+        Detector.Config(encoder=shape, classes=CLASSES, modality=begun.modality, normalisation=begun.normalisation)
+    )
+    detector.encoder.load_state_dict(begun.encoder.state_dict())
     detector.encoder.requires_grad_(not config.freeze_encoder)
     return detector
 

@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..encoder.config import suited_normalisation
 from ..encoder.modality import MODALITIES
 from ..encoder.normalise import normalise
 from .augment import add_noise, rotate, stretch
@@ -66,7 +65,7 @@ class FrameModel(nn.Module):
         self.encoder = deepcopy(pretrained.encoder)
         config = self.encoder.config
         self.modality = pretrained.modality
-        self.normalisation = pretrained.normalisation or suited_normalisation(config)
+        self.normalisation = pretrained.normalisation
         self.shape = (config.coords, config.frames, config.joints, config.people)
         self.head = _linear(config.dense_width, classes)
         self.boundaries = _linear(config.dense_width, 2) if boundaries else None
@@ -172,6 +171,7 @@ class _Run:
             "step": self.step, "encoder": self.model.encoder.state_dict(), "heads": self._heads(),
             "optimizer": self.optimizer.state_dict(),
             "config": asdict(self.model.encoder.config), "modality": self.model.modality,
+            "normalisation": self.model.normalisation,
         }  # fmt: skip
 
     def _heads(self) -> dict[str, Tensor]:

@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 
 from ..encoder.build import build_encoder
-from ..encoder.config import AnyEncoderConfig, DSTEConfig, suited_normalisation
+from ..encoder.config import AnyEncoderConfig, DSTEConfig, Normalisation, check_normalisation, suited_normalisation
 from ..encoder.modality import MODALITIES, SINGLE, Modality
 from ..encoder.normalise import normalise
 from ..encoder.skeleton_encoder import SkeletonEncoder
 from .clips import Clips
 from .objectives.mgfd import VIEWS, Terms, Weights, mgfd
+from .pretrained import Pretrained, weights_digest
 from .projectors import Projectors
 from .run_folder import RunFolder
 from .views import Views
@@ -40,11 +41,13 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
     """How to pretrain. The learning rate falls to a tenth after `drop_at` of the epochs (the paper: 351 of 451), or
-    follows half a cosine; `warmup` steps lead up to it.
+    follows half a cosine; `warmup` steps lead up to it. Without a normalisation, the encoder's own
+    (`suited_normalisation`).
     """
 
     encoder: AnyEncoderConfig = field(default_factory=lambda: DSTEConfig.named("small"))
     modality: Modality = "joint"
+    normalisation: Normalisation | None = None
     views: Views = field(default_factory=Views)
     weights: Weights = field(default_factory=Weights)
     batch: int = 384
@@ -64,18 +67,30 @@ class Pretraining:
             raise ValueError("epochs must be at least 1 and lr above 0")
         if self.encoder.multimodal != (self.modality == "joint+motion+bone"):
             raise ValueError("modality joint+motion+bone and encoder.multimodal go together; set both or neither")
+        check_normalisation(self.encoder, self.scheme)
+
+    @property
+    def scheme(self) -> Normalisation:
+        """How joints are normalised."""
+        return self.normalisation or suited_normalisation(self.encoder)
 
 
-def pretrain(clips: Clips, out: Path, config: Pretraining, say: Say) -> SkeletonEncoder:
+def pretrain(
+    clips: Clips, out: Path, config: Pretraining, say: Say, start: Pretrained | None = None
+) -> SkeletonEncoder:
     """Pretrain on these clips; checkpoints, log and curves go to the folder `out`. Returns the encoder, in eval mode.
 
-    Raises ValueError if the clips are fewer than a batch, or `out` holds a run with other settings.
+    The encoder begins as `start`'s, or else as it is drawn; the projectors are new.
+    Raises ValueError if the clips are fewer than a batch, `start` is another encoder than the config's, or `out` holds
+    a run with other settings.
     """
     if len(clips) < config.batch:
         raise ValueError(f"{len(clips)} clips do not fill one batch of {config.batch}; give a smaller --batch")
     settings = {"pretraining": asdict(config), "clips": len(clips), "data": _described(clips)}
+    if start is not None:
+        settings["start"] = weights_digest(start.encoder)
     with RunFolder(out, settings) as folder:
-        run = PretrainingRun(clips, config)
+        run = PretrainingRun(clips, config, start)
         if (state := folder.load()) is not None:
             run.load_state_dict(state)
             say(f"going on from step {run.step}")
@@ -99,10 +114,14 @@ def pretrain(clips: Clips, out: Path, config: Pretraining, say: Say) -> Skeleton
 class PretrainingRun:
     """Everything that changes while pretraining, and one step of it."""
 
-    def __init__(self, clips: Clips, config: Pretraining) -> None:
+    def __init__(self, clips: Clips, config: Pretraining, start: Pretrained | None = None) -> None:
         torch.manual_seed(config.seed)
         self.clips, self.config = clips, config
         self.encoder = build_encoder(config.encoder)
+        if start is not None:
+            if start.encoder.config != config.encoder:
+                raise ValueError("the encoder to go on from is not the one that was asked for; give its size and kind")
+            self.encoder.load_state_dict(start.encoder.state_dict())
         self.projectors = Projectors(config.encoder.hidden)
         self.optimizer = torch.optim.Adam(
             [*self.encoder.parameters(), *self.projectors.parameters()],
@@ -137,7 +156,7 @@ class PretrainingRun:
         seed = self.config.seed * 1_000_003 + self.step
         torch.manual_seed(seed)  # DropPath draws from the global generator
         with torch.no_grad():
-            centred = normalise(joints_NCTVM, suited_normalisation(self.config.encoder))
+            centred = normalise(joints_NCTVM, self.config.scheme)
             viewed = MODALITIES[self.config.modality](self.config.views(centred, torch.Generator().manual_seed(seed)))
         terms = self.loss(viewed)
         for group in self.optimizer.param_groups:
@@ -180,6 +199,7 @@ class PretrainingRun:
             "step": self.step, "seconds": self.seconds, "encoder": self.encoder.state_dict(),
             "projectors": self.projectors.state_dict(), "optimizer": self.optimizer.state_dict(),
             "config": asdict(self.config.encoder), "modality": self.config.modality,
+            "normalisation": self.config.scheme,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

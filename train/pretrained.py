@@ -23,16 +23,15 @@ from ..encoder.weights import load_model
 
 @dataclass(frozen=True)
 class Pretrained:
-    """An encoder on the CPU in evaluation mode, and what it takes. Without a normalisation: what was trained here."""
+    """An encoder in evaluation mode, and what it takes."""
 
     encoder: SkeletonEncoder
     modality: Modality
-    normalisation: Normalisation | None = None
+    normalisation: Normalisation
 
     def prepared(self, joints_BCTVM: Tensor) -> Tensor:
         """What the encoder is given, (B, 3, T, V, M), of joints as a store holds them."""
-        scheme = self.normalisation or suited_normalisation(self.encoder.config)
-        return MODALITIES[self.modality](normalise(joints_BCTVM, scheme))
+        return MODALITIES[self.modality](normalise(joints_BCTVM, self.normalisation))
 
 
 def load_pretrained(path: str) -> Pretrained:
@@ -47,15 +46,15 @@ def load_pretrained(path: str) -> Pretrained:
             raise ValueError(f"{checkpoint} is no pretraining run's; give the folder that `train pretrain` wrote")
         encoder = build_encoder(encoder_config(state["config"]))
         encoder.load_state_dict(state["encoder"])
-        return Pretrained(encoder.eval(), state["modality"])
+        return Pretrained(encoder.eval(), state["modality"], state["normalisation"])
     model = load_model(Bundle.load(path))
     return Pretrained(model.encoder, model.config.modality, model.config.normalisation)
 
 
 def random_encoder(config: AnyEncoderConfig, seed: int, modality: Modality = "joint") -> Pretrained:
-    """An encoder as it is drawn: the baseline of every frozen task."""
+    """An encoder as it is drawn, given joints as `suited_normalisation` says: the baseline of every task."""
     torch.manual_seed(seed)
-    return Pretrained(build_encoder(config).eval(), modality)
+    return Pretrained(build_encoder(config).eval(), modality, suited_normalisation(config))
 
 
 def weights_digest(module: nn.Module) -> str:

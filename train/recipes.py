@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..encoder.config import DSTEConfig, Modality, Size, STTRConfig
+from ..encoder.config import DSTEConfig, Modality, Normalisation, Size, STTRConfig, suited_normalisation
 from .clips import Clips
 from .native_streams import native_streams
 from .pretrain import Pretraining, pretrain
@@ -93,7 +93,11 @@ def _pretrained(recipe: Recipe, source: Store, out: Path, size: Size, start: str
         causal=recipe.task == "predict",
     )  # fmt: skip
     part = protocol(source.dataset, recipe.protocol).train
-    pretrain(Clips([source], part), out / "pretrained", Pretraining(encoder=config, modality=recipe.modality), say)
+    # The paper turns nobody to face one way.
+    published: dict[Normalisation, Normalisation] = {"facing": "torso", "facing-causal": "torso-causal"}
+    suited = suited_normalisation(config)
+    settings = Pretraining(encoder=config, modality=recipe.modality, normalisation=published.get(suited, suited))
+    pretrain(Clips([source], part), out / "pretrained", settings, say)
     return load_pretrained(str(out / "pretrained"))
 
 

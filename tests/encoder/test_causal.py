@@ -104,7 +104,7 @@ def test_widths_and_weights_are_those_of_the_encoder_that_looks_ahead() -> None:
 
 def test_what_looks_ahead_around_a_causal_encoder_is_refused() -> None:
     causal, classes = DSTEConfig(hidden=8, causal=True), ("background", "wave")
-    with pytest.raises(ValueError, match="torso looks ahead; a causal encoder takes torso-causal"):
+    with pytest.raises(ValueError, match="torso looks ahead; a causal encoder takes facing-causal"):
         Detector.Config(encoder=causal, classes=classes)
     with pytest.raises(ValueError, match="motion looks a frame ahead"):
         Detector.Config(encoder=causal, classes=classes, modality="motion", normalisation="torso-causal")

@@ -111,7 +111,10 @@ def test_an_encoder_is_told_by_its_kind_and_is_dste_where_none_is_given() -> Non
         ({"encoder": {"joints": 20}}, "encoder.joints must be 25 .ntu25. or 17 .coco17."),
         ({"encoder": {"joints": 17}, "normalisation": "image"}, "layout must be coco17, as encoder.joints"),
         ({"layout": "coco17"}, "layout must be ntu25"),
-        ({"normalisation": "image"}, "normalisation of ntu25 must be one of torso, torso-causal, none"),
+        (
+            {"normalisation": "image"},
+            "normalisation of ntu25 must be one of torso, torso-causal, facing, facing-causal, none",
+        ),
         ({"task": "encode"}, "classes must be empty for the task encode"),
         ({"task": "recognise", "classes": ["one"]}, "2 to 4096 names"),
         ({"task": "guess"}, "config.task must be one of 'detect', 'recognise', 'encode'"),

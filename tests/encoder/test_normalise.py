@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from skelstream.encoder.layout import COCO17, NTU25
-from skelstream.encoder.normalise import normalise
+from skelstream.encoder.normalise import Normalisation, normalise
 
 BASE, SHOULDER = NTU25.index("SpineBase"), NTU25.index("SpineShoulder")
 Window = NDArray[np.float32]
@@ -25,7 +25,7 @@ def window(seed: int = 0, torso_m: float = 0.5) -> Window:
 
 
 def normal(x: Window) -> Window:
-    result: Window = normalise(torch.from_numpy(x)[None])[0].numpy()
+    result: Window = normalise(torch.from_numpy(x)[None], "torso")[0].numpy()
     return result
 
 
@@ -70,7 +70,7 @@ def test_nobody_is_nothing() -> None:
 
 def test_windows_of_a_batch_do_not_meet() -> None:
     batch = np.stack([window(1), window(2, 0.8), np.zeros((3, 64, 25, 2), np.float32)])
-    together = normalise(torch.from_numpy(batch)).numpy()
+    together = normalise(torch.from_numpy(batch), "torso").numpy()
     for i in range(3):
         np.testing.assert_array_equal(together[i], normal(batch[i]))
 
@@ -82,6 +82,61 @@ def test_so_far_is_the_whole_of_a_shorter_window(seed: int, frame: int) -> None:
     x[:, 5:15, :, 0] = 0
     so_far = normalise(torch.from_numpy(x)[None], "torso-causal")[0].numpy()
     np.testing.assert_allclose(so_far[:, frame], normal(x[:, : frame + 1])[:, -1], atol=2e-5)
+
+
+LEFT, RIGHT = ([NTU25.index(f"{joint}{side}") for joint in ("Shoulder", "Hip")] for side in ("Left", "Right"))
+
+
+def facing(x: Window, scheme: Normalisation = "facing") -> Window:
+    result: Window = normalise(torch.from_numpy(x)[None], scheme)[0].numpy()
+    return result
+
+
+def turned(x: Window, angle: float) -> Window:
+    """(3, T, V, M) turned about the vertical."""
+    c, s = np.cos(angle), np.sin(angle)
+    result: Window = np.einsum("ij,jtvm->itvm", np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]), x).astype(np.float32)
+    return result
+
+
+def across(x: Window) -> NDArray[np.float64]:
+    """The mean direction (3,) from slot 0's right to their left."""
+    direction: NDArray[np.float64] = (x[:, :, LEFT, 0].astype(float) - x[:, :, RIGHT, 0]).mean(axis=(1, 2))
+    return direction
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 1000), angle=st.floats(-np.pi, np.pi), shift=st.tuples(metres, metres, metres))
+def test_nor_does_the_side_that_a_camera_sees(seed: int, angle: float, shift: tuple[float, ...]) -> None:
+    x = window(seed)
+    x[0, :, LEFT] += 0.5  # somebody with a left and a right, whatever the noise
+    seen = turned(x, angle) + np.array(shift, np.float32)[:, None, None, None]
+    np.testing.assert_allclose(facing(seen), facing(x), atol=5e-4)
+    to_left = across(facing(seen))
+    assert to_left[0] > 0 and abs(to_left[2]) < 1e-4  # along +x: the hips and shoulders face the camera
+
+
+def test_facing_is_a_turn_of_everybody_about_the_first() -> None:
+    x = window(5)
+    x[:, 7:20, :, 1] = 0
+    plain, faced = normal(x), facing(x)
+    direction = across(plain)
+    np.testing.assert_allclose(faced, turned(plain, np.arctan2(direction[2], direction[0])), atol=1e-5)
+
+
+def test_who_has_no_left_and_right_is_not_turned() -> None:
+    x = window(6)
+    x[:, :, LEFT, 0] = x[:, :, RIGHT, 0]
+    np.testing.assert_array_equal(facing(x), normal(x))
+    assert not facing(np.zeros((3, 64, 25, 2), np.float32)).any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), frame=st.integers(0, 63))
+def test_facing_so_far_is_the_whole_of_a_shorter_window(seed: int, frame: int) -> None:
+    x = window(seed)
+    x[:, 5:15, :, 0] = 0
+    np.testing.assert_allclose(facing(x, "facing-causal")[:, frame], facing(x[:, : frame + 1])[:, -1], atol=1e-3)
 
 
 CORNERS = [COCO17.index(f"{joint}{side}") for joint in ("Shoulder", "Hip") for side in ("Left", "Right")]
@@ -172,6 +227,6 @@ def test_so_far_in_a_picture(seed: int, frame: int) -> None:
 
 def test_without_a_scheme_the_number_of_joints_tells() -> None:
     metres, seen = torch.from_numpy(window())[None], torch.from_numpy(picture(0))[None]
-    assert torch.equal(normalise(metres), normalise(metres, "torso"))
+    assert torch.equal(normalise(metres), normalise(metres, "facing"))
     assert torch.equal(normalise(seen), normalise(seen, "image"))
     assert torch.equal(normalise(metres, "none"), metres)

@@ -62,8 +62,21 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(clips: Clips, tmp_p
     assert (tmp_path / "whole" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert json.loads((tmp_path / "whole" / "results.json").read_text())["steps"] == 9
     loaded = load_pretrained(str(tmp_path / "whole"))
-    mine, theirs = (whole_features(p, clips) for p in (loaded, Pretrained(whole, "joint")))
+    mine, theirs = (whole_features(p, clips) for p in (loaded, Pretrained(whole, "joint", "facing")))
     torch.testing.assert_close(mine, theirs)
+
+
+def test_a_run_begins_where_it_is_told(clips: Clips, tmp_path: Path) -> None:
+    first = pretrain(clips, tmp_path / "first", CONFIG, lambda line: None)
+    start = load_pretrained(str(tmp_path / "first"))
+    begun = PretrainingRun(clips, CONFIG, start)
+    for (name, mine), theirs in zip(begun.encoder.state_dict().items(), first.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs), name
+    pretrain(clips, tmp_path / "second", CONFIG, lambda line: None, start)
+    with pytest.raises(ValueError, match="other settings"):  # the same words, begun elsewhere, are another run
+        pretrain(clips, tmp_path / "second", CONFIG, lambda line: None)
+    with pytest.raises(ValueError, match="not the one that was asked for"):
+        PretrainingRun(clips, Pretraining(encoder=DSTEConfig(hidden=24), batch=6, epochs=1), start)
 
 
 def test_the_loss_falls(clips: Clips) -> None:

@@ -27,7 +27,8 @@ from skelstream.train.pretrained import load_pretrained, random_encoder
 def test_a_runs_encoder(tmp_path: Path, config: AnyEncoderConfig, modality: Modality, scheme: Normalisation) -> None:
     encoder = build_encoder(config).eval()
     torch.save(
-        {"encoder": encoder.state_dict(), "config": asdict(config), "modality": modality}, tmp_path / "checkpoint.pt"
+        {"encoder": encoder.state_dict(), "config": asdict(config), "modality": modality, "normalisation": scheme},
+        tmp_path / "checkpoint.pt",
     )
     loaded = load_pretrained(str(tmp_path))
     assert type(loaded.encoder) is type(encoder) and loaded.encoder.config == config and not loaded.encoder.training
@@ -44,7 +45,10 @@ def test_a_run_from_before_there_were_kinds(tmp_path: Path) -> None:
         "hidden": 8, "layers": 1, "gap": 4, "alpha": 0.5, "frames": 64, "joints": 25, "people": 2, "coords": 3,
         "drop_path": 0.1,
     }  # fmt: skip
-    torch.save({"encoder": encoder.state_dict(), "config": old, "modality": "joint"}, tmp_path / "checkpoint.pt")
+    torch.save(
+        {"encoder": encoder.state_dict(), "config": old, "modality": "joint", "normalisation": "torso"},
+        tmp_path / "checkpoint.pt",
+    )
     assert load_pretrained(str(tmp_path)).encoder.config == DSTEConfig(hidden=8, layers=1)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...encoder.config import encoder_config, layout_of, suited_normalisation
+from ...encoder.config import encoder_config, layout_of
 from ...encoder.modality import MODALITIES
 from ...encoder.normalise import normalise
 from ...encoder.recogniser import Recogniser
@@ -137,8 +137,9 @@ class FineTuningRun:
         torch.manual_seed(config.seed)
         self.clips, self.labelled, self.config = clips, labelled, config
         self.labels_N = torch.from_numpy(clips.labels)
-        normalisation = pretrained.normalisation or suited_normalisation(encoder)
-        whole = Recogniser.Config(encoder=encoder, classes=classes, modality=modality, normalisation=normalisation)
+        whole = Recogniser.Config(
+            encoder=encoder, classes=classes, modality=modality, normalisation=pretrained.normalisation
+        )
         self.model = Recogniser(whole).train()
         self.model.encoder.load_state_dict(pretrained.encoder.state_dict())
         self.average = copy.deepcopy(self.model).eval()
@@ -197,6 +198,7 @@ class FineTuningRun:
             "step": self.step, "encoder": self.average.encoder.state_dict(), "head": self.average.head.state_dict(),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "config": asdict(self.model.encoder.config), "modality": self.model.config.modality,
+            "normalisation": self.model.config.normalisation,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ def make_store(tmp_path: Path) -> MakeStore:
         takes: Sequence[int] | None = None,
     ) -> Store:  # fmt: skip
         body = np.random.default_rng(1).normal(0, 0.3, (25, 3)).astype(np.float32)
+        for joint in ("Shoulder", "Hip"):  # who faces the camera is not turned
+            body[NTU25.index(f"{joint}Left")], body[NTU25.index(f"{joint}Right")] = (0.2, 0.3, 0), (-0.2, 0.3, 0)
         body[NTU25.index("SpineBase")], body[NTU25.index("SpineShoulder")] = 0, (0, 0.5, 0)
         recordings = []
         for i, (limb, label, subject) in enumerate(zip(limbs, labels, subjects, strict=True)):

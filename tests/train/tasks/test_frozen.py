@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_a_linear_probe_learns_and_leaves_the_encoder_alone(
 ) -> None:
     before = weights_digest(tiny.encoder)
     results = linear_probe(tiny, *split, LinearProbe(solver=solver, crops=1), tmp_path / "run", quiet)
-    assert results["top1"] >= 0.75  # chance is 0.25
+    assert results["top1"] >= 15 / 24  # chance is 0.25, and gives this once in ten thousand runs
     assert np.trace(results["confusion"]) == round(results["top1"] * 24)
     assert np.sum(results["confusion"], axis=1).tolist() == [6, 6, 6, 6]
     assert weights_digest(tiny.encoder) == before
@@ -128,7 +129,7 @@ def test_few_shot_says_what_it_lacks(split: Split, tiny: Pretrained, tmp_path: P
 def test_an_ensemble_adds_the_probabilities_of_its_streams(split: Split, tiny: Pretrained, tmp_path: Path) -> None:
     runs = []
     for modality in SINGLE:
-        stream = Pretrained(tiny.encoder, modality)
+        stream = replace(tiny, modality=modality)
         runs.append(tmp_path / modality)
         linear_probe(stream, *split, LinearProbe(solver=Exact(l2=0.5), crops=0), runs[-1], quiet)
     results = ensemble(runs, tmp_path / "all", quiet)
