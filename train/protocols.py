@@ -3,8 +3,9 @@
     chosen = protocol("ntu60", "xsub")
     Clips([store], chosen.train)
 
-A protocol asks the sample's name (NTU and its 2D key points), or the entry's subject, view or setup. The last people
-of `splits.py` are for the shipped detector; these here are for numbers that others have published.
+A protocol asks the sample's name (NTU and its 2D key points), or the entry's subject, view or setup. They are for
+numbers that others have published; but for `people`, which tests the people whom `splits.py` keeps from the shipped
+detector and from its pretraining, on the sets without a published division of untrimmed recordings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Literal
 
 from .datasets.ntu_names import sample
 from .datasets.uav_human import TRAIN_SUBJECTS_V1, TRAIN_SUBJECTS_V2
+from .splits import part_of
 from .store import Entry, Store
 
 Choice = Callable[[Store, Entry], bool]
@@ -80,6 +82,10 @@ def _fold(number: int) -> _Rule:
     return _when(lambda entry: entry.setup != str(number))
 
 
+def _kept(dataset: str) -> _Rule:
+    return _when(lambda entry: part_of(dataset, entry.subject) != "test")
+
+
 def _listed(split: str, file: str) -> _Rule:
     """PKU-MMD's split files, as the reader has noted them in the setup."""
 
@@ -118,5 +124,8 @@ _RULES: dict[str, dict[str, _Rule]] = {
     "nw_ucla": {"xview": _when(lambda entry: entry.view != "3"), "xsub": _ODD_PEOPLE},
     "msr_action3d": {"xsub": _ODD_PEOPLE},  # Li et al., CVPRW 2010
     "sbu": {f"fold-{number}": _fold(number) for number in range(5)},  # Yun et al., CVPRW 2012
-    "utkinect": {f"loso-{person}": _leave_out(person) for person in range(1, 11)},  # leave one subject out
+    # Leave one subject out, as in Xia et al., CVPRW 2012.
+    "utkinect": {f"loso-{person}": _leave_out(person) for person in range(1, 11)} | {"people": _kept("utkinect")},
+    "precog2016": {"people": _kept("precog2016")},
+    "kinder_gator": {"people": _kept("kinder_gator")},
 }

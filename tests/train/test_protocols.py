@@ -13,7 +13,7 @@ from skelstream.train.store import Entry, Store, write_store
 
 SETS = (
     "ntu60", "ntu120", "ntu60_2d", "ntu120_2d", "pku_mmd1", "pku_mmd2", "uav_human", "nw_ucla", "msr_action3d", "sbu",
-    "utkinect",
+    "utkinect", "precog2016",
 )  # fmt: skip
 
 
@@ -86,6 +86,12 @@ def test_small_sets(store: Store) -> None:
     assert sorted(e.subject for e in tested) == sorted(e.subject for e in by_person)  # each once over the folds
 
 
+def test_people_whom_no_detector_was_trained_on_are_tested(store: Store) -> None:
+    everybody = [entry(subject=f"utkinect/{person}") for person in range(1, 11)]
+    train, test = parts(store, "utkinect", "people", everybody)
+    assert [e.subject for e in test] == ["utkinect/7", "utkinect/8"] and len(train) == 8
+
+
 def test_pku_mmd_asks_its_split_files(store: Store) -> None:
     train, test = parts(
         store, "pku_mmd2", "xview", [entry("a", setup="xsub-test xview-train"), entry("b", setup="xview-test")]
@@ -98,7 +104,7 @@ def test_pku_mmd_asks_its_split_files(store: Store) -> None:
 @pytest.mark.parametrize("dataset", SETS)
 def test_no_recording_is_in_both_parts_and_other_sets_are_in_none(dataset: str, store: Store) -> None:
     entries = [
-        entry(f"x/S{n % 32 + 1:03d}C{n % 3 + 1:03d}P{n + 1:03d}R001A001", f"x/P{n:03d}", str(n % 3 + 1), setup)
+        entry(f"x/S{n % 32 + 1:03d}C{n % 3 + 1:03d}P{n + 1:03d}R001A001", f"{dataset}/{n}", str(n % 3 + 1), setup)
         for n, setup in product(range(100), ("xsub-train xview-test", "xsub-test xview-train", *"01234"))
         if dataset.startswith("pku") == setup.startswith("x")
     ]
