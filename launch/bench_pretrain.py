@@ -2,7 +2,8 @@
 
 The published way: a numpy loop augments one sample at a time, four views go through the model one after the other in
 float32, attention is PyTorch's MultiheadAttention, the gap tokens are restored by an indexed write, the covariance and
-correlation matrices are D x D. Ours: everything else in `train/`. Both see the same clips and do the same arithmetic.
+correlation matrices are D x D. Ours: everything else in `train/`, in bfloat16 where the hardware has it. Both run on
+the same device, see the same clips and compute the same loss.
 Shapes: R view, B clip, C coordinate, T frame, V joint, M person, H hidden, N token, D projection.
 """
 
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from ..encoder.dste import DSTE
 from ..encoder.skeleton_encoder import sinusoids
 from ..train.clips import Clips
+from ..train.device import computed_in, described, training_device
 from ..train.objectives.mgfd import VIEWS
 from ..train.pretrain import Pretraining, PretrainingRun
 from ..train.projectors import Projectors
@@ -30,13 +32,14 @@ from ..train.projectors import Projectors
 def bench_pretrain(clips: Clips, hidden: int, batch: int, seconds: float, seed: int) -> int:
     """Alternate between the two ways until each has run for `seconds`, and print clips a second and the ratio."""
     config = Pretraining(encoder=DSTE.Config(hidden=hidden), batch=batch, epochs=10**6, lr=1e-4, seed=seed)
-    run = PretrainingRun(clips, config)
+    device = training_device()
+    run = PretrainingRun(clips, config, device=device)
     run.encoder.train()
     run.projectors.train()
-    published = _Published(clips, hidden, batch, seed)
-    ways: dict[str, Callable[[], None]] = {
+    published = _Published(clips, hidden, batch, seed, device)
+    ways: dict[str, Callable[[], float]] = {
         "published": published.step,
-        "ours": lambda: (run.advance(run.draw(run.step)), None)[1],
+        "ours": lambda: float(run.advance(run.draw(run.step)).loss),
     }
     spent = dict.fromkeys(ways, 0.0)
     steps = dict.fromkeys(ways, 0)
@@ -45,12 +48,13 @@ def bench_pretrain(clips: Clips, hidden: int, batch: int, seconds: float, seed: 
     while min(spent.values()) < seconds:
         for name, step in ways.items():  # turn by turn: what else the machine does hits both
             began = time.perf_counter()
-            step()
+            step()  # both end with the loss as a number, for which a GPU finishes its work
             spent[name] += time.perf_counter() - began
             steps[name] += 1
     rate = {name: steps[name] * batch / spent[name] for name in ways}
-    table = Table(title=f"pretraining, hidden {hidden}, batch {batch}, {torch.get_num_threads()} threads, "
-                  f"{os.cpu_count()} cores")  # fmt: skip
+    dtype = str(computed_in(device, config.precision)).removeprefix("torch.")
+    table = Table(title=f"pretraining, hidden {hidden}, batch {batch}, {described(device)}, ours in {dtype}, "
+                  f"{torch.get_num_threads()} threads, {os.cpu_count()} cores")  # fmt: skip
     for column in ("way", "steps", "clips/s", "ratio"):
         table.add_column(column, justify="right")
     for name, value in rate.items():
@@ -62,26 +66,27 @@ def bench_pretrain(clips: Clips, hidden: int, batch: int, seconds: float, seed: 
 class _Published:
     """One step of pretraining as the paper's code is described to do it."""
 
-    def __init__(self, clips: Clips, hidden: int, batch: int, seed: int) -> None:
+    def __init__(self, clips: Clips, hidden: int, batch: int, seed: int, device: torch.device) -> None:
         torch.manual_seed(seed)
-        self.clips, self.batch = clips, batch
+        self.clips, self.batch, self.device = clips, batch, device
         self.rng = np.random.default_rng(seed)
-        self.model = _PublishedDSTE(hidden)
-        self.projectors = Projectors(hidden)
+        self.model = _PublishedDSTE(hidden).to(device)
+        self.projectors = Projectors(hidden).to(device)
         self.optimizer = torch.optim.Adam([*self.model.parameters(), *self.projectors.parameters()], lr=1e-4)
 
-    def step(self) -> None:
+    def step(self) -> float:
         chosen = self.rng.choice(len(self.clips), self.batch)
         samples = [[self._view(int(i)) for i in chosen] for _ in range(VIEWS)]
         projected = []
         for view in samples:
-            projected.append(self.projectors(self.model(torch.stack(view))))
-        loss = torch.zeros(())
+            projected.append(self.projectors(self.model(torch.stack(view).to(self.device))))
+        loss = torch.zeros((), device=self.device)
         for domain, weight in (("temporal", 0.5), ("spatial", 0.5), ("instance", 1.0)):
             loss = loss + weight * _published_loss([p[domain] for p in projected])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.optimizer.step()
+        return float(loss.detach())
 
     def _view(self, i: int) -> Tensor:
         """One augmented view (3, 64, 25, 2) of one clip."""
@@ -162,7 +167,7 @@ class _PublishedLayer(nn.Module):
 
 
 def _drop_path(x_BNH: Tensor) -> Tensor:
-    return x_BNH * ((torch.rand(len(x_BNH), 1, 1) >= 0.1).float() / 0.9)
+    return x_BNH * ((torch.rand(len(x_BNH), 1, 1, device=x_BNH.device) >= 0.1).float() / 0.9)
 
 
 def _published_loss(z: list[Tensor]) -> Tensor:

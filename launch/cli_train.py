@@ -7,7 +7,6 @@ task's own settings. This file needs torch; the live path never imports it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,7 @@ from ..train.tasks.semi_supervised import SemiSupervised, semi_supervised
 from ..train.tasks.table import Table, table
 from ..train.tasks.task import Results
 from ..train.tasks.transfer import transfer
+from .said import say
 
 C = TypeVar("C")
 Kind = Literal["dste", "sttr"]
@@ -67,7 +67,7 @@ def pretrain_(
     chosen = _protocol(opened, protocol).train if protocol else may_pretrain
     shape = _encoder(encoder, size, opened, config.modality)
     begun = load_pretrained(start) if start else None
-    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), _say, begun)
+    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), say, begun)
     return 0
 
 
@@ -202,13 +202,13 @@ def ablation_(
     """What each part of the method is worth: short pretraining without it, then probes. OUT/ablation.png."""
     opened = [Store(path) for path in stores]
     parts = _protocol(opened, protocol)
-    ablation(Clips(opened, parts.train, actions=True), Clips(opened, parts.test, actions=True), config, out, _say)
+    ablation(Clips(opened, parts.train, actions=True), Clips(opened, parts.test, actions=True), config, out, say)
     return 0
 
 
 def ensemble_(runs: tyro.conf.Positional[list[Path]], *, out: Path) -> int:
     """The streams of several finished runs (joint, motion, bone) together."""
-    ensemble(runs, out, _say)
+    ensemble(runs, out, say)
     return 0
 
 
@@ -267,7 +267,7 @@ def recipe(
     if name not in RECIPES:
         near = [known for known in RECIPES if known.startswith(name.partition("-")[0])] or list(RECIPES)
         raise ValueError(f"no recipe {name!r}; there are {', '.join(near[:12])} ... (`skelstream train recipe` lists)")
-    run_recipe(RECIPES[name], [Store(path) for path in data], out / name, size, start, _say)
+    run_recipe(RECIPES[name], [Store(path) for path in data], out / name, size, start, say)
     return 0
 
 
@@ -285,8 +285,8 @@ def _clip_task(
     opened = [Store(path) for path in stores]
     parts = _protocol(opened, named)
     train, test = (Clips(opened, part, actions=True) for part in (parts.train, parts.test))
-    task(_start(start, size, opened, causal), train, test, config, out, _say)
-    _say(f"{out}/results.json")
+    task(_start(start, size, opened, causal), train, test, config, out, say)
+    say(f"{out}/results.json")
     return 0
 
 
@@ -299,10 +299,10 @@ def _dense_task(
     encoder = _start(start, size, opened, False)
     if named:
         parts = _protocol(opened, named)
-        task(encoder, native_streams(opened, parts.train), native_streams(opened, parts.test), config, out, _say)
+        task(encoder, native_streams(opened, parts.train), native_streams(opened, parts.test), config, out, say)
     else:
-        leaving_one_out(encoder, native_streams(opened), config, out, _say)
-    _say(f"{out}/results.json")
+        leaving_one_out(encoder, native_streams(opened), config, out, say)
+    say(f"{out}/results.json")
     return 0
 
 
@@ -325,7 +325,3 @@ def _encoder(kind: Kind, size: Size, stores: Sequence[Store], modality: Modality
     if len(joints) != 1:
         raise ValueError("the stores' joints differ, or no store is given; give stores of one layout")
     return replace(config, joints=joints.pop(), multimodal=modality == "joint+motion+bone")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

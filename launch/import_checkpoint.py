@@ -7,7 +7,6 @@ person's SpineMid, turned upright), so the bundle's graph leaves joints as given
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from ..encoder.detector import Detector
 from ..encoder.export import save_bundle
 from ..encoder.recogniser import Recogniser
 from ..encoder.representer import Representer
+from .said import say
 
 HeadTask = Literal["recognise", "detect"]
 _PKU_MMD = 52  # 51 actions and the background: the only head of the authors' that is trained frame by frame
@@ -44,11 +44,11 @@ def import_checkpoint(
     provenance = {"imported": path.name, "weights": "the USDRL authors' (FoundSkelModel, Apache-2.0)"}
     bundle = save_bundle(model.eval(), out, provenance=provenance)
     width = f"hidden {config.hidden}, {config.layers} layers, {config.frames} frames, {layout_of(config)}"
-    _say(f"{bundle.directory}: {config.kind}, {width}, {modality}, task {model.config.task}")
+    say(f"{bundle.directory}: {config.kind}, {width}, {modality}, task {model.config.task}")
     if model.config.classes:
-        _say(f"  a head of {len(model.config.classes)} classes, taken for {model.config.task} (see --task)")
+        say(f"  a head of {len(model.config.classes)} classes, taken for {model.config.task} (see --task)")
     if projectors:
-        _say(f"  left out: {', '.join(projectors)}, which only pretraining needs")
+        say(f"  left out: {', '.join(projectors)}, which only pretraining needs")
     return 0
 
 
@@ -72,7 +72,3 @@ def _model(state: dict[str, Tensor], config: AnyEncoderConfig, modality: Modalit
         model = Recogniser(Recogniser.Config(encoder=config, classes=names, modality=modality, normalisation="none"))
     model.head.load_state_dict({"weight": weight, "bias": bias})
     return model
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import streams_of
 from .offline import fit_decoder, score_windows
+from .said import say
 
 _DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and later
 _FIT_HOP = 8
@@ -26,7 +26,7 @@ _FIT_HOP = 8
 def train_and_bundle(stores: Sequence[Path], out: Path, training: Training, start: Pretrained | None = None) -> int:
     """Train into the folder `out` and write the bundle `out`/bundle. Raises ValueError for stores that are none."""
     opened = [Store(path) for path in stores]
-    trained = train_detector(opened, out, training, _say, start)
+    trained = train_detector(opened, out, training, say, start)
     provenance = {**trained.provenance, "made": datetime.date.today().isoformat()}
     # The decoder is fitted to the scores of the engine that will run: so a bundle comes first, and is written anew.
     with tempfile.TemporaryDirectory() as scratch:
@@ -37,10 +37,6 @@ def train_and_bundle(stores: Sequence[Path], out: Path, training: Training, star
         engine.close()
         decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode
     bundle = save_bundle(trained.detector, out / "bundle", decode=decode, provenance=provenance)
-    _say(f"{bundle.directory}: decode {asdict(decode)}")
+    say(f"{bundle.directory}: decode {asdict(decode)}")
     Bundle.load(str(bundle.directory))
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

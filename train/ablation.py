@@ -91,7 +91,7 @@ def draw_ablation(results: Results, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("top-1 on the test clips, %")
     axes.set_xlim(0, 100)
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside upper right", ncols=2)
     with whole_file(path) as unfinished:
         canvas.print_figure(unfinished, format="png")
 

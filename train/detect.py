@@ -28,6 +28,7 @@ from ..encoder.config import Size, encoder_config
 from ..encoder.detector import Detector
 from ..encoder.dste import DSTE
 from .augment import augment
+from .device import Precision, device_of, encoded, training_device
 from .pretrained import Pretrained, random_encoder, weights_digest
 from .sampler import WindowSampler
 from .store import Store
@@ -43,6 +44,7 @@ class Training:
     """How to train. `steps` batches of `batch` windows; `seed` decides everything random.
 
     `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
+    `precision` is the encoder's (`device.py`).
     """
 
     size: Size = "small"
@@ -55,13 +57,14 @@ class Training:
     average: float = 0.995
     seed: int = 0
     freeze_encoder: bool = False
+    precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
     log_every: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A detector in evaluation mode, and the provenance of its weights."""
+    """A detector on the CPU, in evaluation mode, and the provenance of its weights."""
 
     detector: Detector
     provenance: dict[str, Any]
@@ -76,7 +79,8 @@ def train_detector(
     store holds training subjects, `start` is no encoder for it, or `out` holds a run with other settings.
     """
     torch.manual_seed(config.seed)
-    detector = _detector(config, start)
+    device = training_device()
+    detector = _detector(config, start).to(device)
     out.mkdir(parents=True, exist_ok=True)
     _check_same_run(out, config, stores, start)
     sampler = WindowSampler(streams_of(stores, ("train",)))
@@ -103,7 +107,8 @@ def train_detector(
             run.save(out / "checkpoint.pt")
             saved = time.monotonic()
             if validation:
-                say(f"  frame accuracy on the validation people: {frame_accuracy(run.averaged(), validation):.3f}")
+                right = frame_accuracy(run.averaged().to(device), validation, precision=config.precision)
+                say(f"  frame accuracy on the validation people: {right:.3f}")
     return Trained(detector=run.averaged(), provenance=_provenance(stores, config, run.seconds))
 
 
@@ -129,14 +134,7 @@ class _Run:
         rng = np.random.default_rng((self.config.seed, self.step))
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
         torch.manual_seed(self.config.seed * 1_000_003 + self.step + 1)  # DropPath draws from the global generator
-        joints_BCTVM, labels_BT = sampler.draw(rng, self.config.batch)
-        logits_BTK = self.detector(augment(joints_BCTVM, generator))
-        loss: Tensor = F.cross_entropy(
-            logits_BTK.flatten(0, 1),
-            labels_BT.flatten(),
-            ignore_index=IGNORE,
-            label_smoothing=self.config.label_smoothing,
-        )
+        loss = self.loss(*sampler.draw(rng, self.config.batch), generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * self._schedule()
         self.optimizer.zero_grad(set_to_none=True)
@@ -151,6 +149,18 @@ class _Run:
         self.seconds += time.monotonic() - began
         return float(loss.detach())
 
+    def loss(self, joints_BCTVM: Tensor, labels_BT: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of drawn windows, augmented; a scalar to differentiate."""
+        device = device_of(self.detector)
+        varied_BCTVM = augment(joints_BCTVM, generator).to(device)  # drawn and done on the CPU
+        value: Tensor = F.cross_entropy(
+            frame_logits(self.detector, varied_BCTVM, self.config.precision).flatten(0, 1),
+            labels_BT.to(device).flatten(),
+            ignore_index=IGNORE,
+            label_smoothing=self.config.label_smoothing,
+        )
+        return value
+
     def _schedule(self) -> float:
         """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
         if self.step < self.config.warmup:
@@ -159,7 +169,7 @@ class _Run:
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
     def averaged(self) -> Detector:
-        """A copy of the detector with the averaged weights, for use."""
+        """A copy of the detector on the CPU with the averaged weights, for use."""
         copy = Detector(self.detector.config)
         copy.load_state_dict(self.average)
         return copy.eval()
@@ -173,26 +183,35 @@ class _Run:
             torch.save(state, unfinished)
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
-        self.step, self.seconds, self.average = state["step"], state["seconds"], state["average"]
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.average = {name: value.to(device_of(self.detector)) for name, value in state["average"].items()}
         self.detector.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def frame_accuracy(detector: Detector, streams: Sequence[Stream], hop: int = 48) -> float:
+def frame_logits(detector: Detector, joints_BCTVM: Tensor, precision: Precision) -> Tensor:
+    """The detector's logits (B, T, K), its encoder computed in this precision and its head in float32."""
+    logits_BTK: Tensor = detector.head(encoded(detector.encoder.dense, precision, detector.prepared(joints_BCTVM)))
+    return logits_BTK
+
+
+def frame_accuracy(
+    detector: Detector, streams: Sequence[Stream], hop: int = 48, precision: Precision = "auto"
+) -> float:
     """The share of frames right, each scored by the windows that cover it (every `hop` frames, mean probability)."""
     right = counted = 0
     with torch.inference_mode():
         for stream in streams:
             labels = np.asarray(stream.labels)
-            predicted = window_probabilities(detector, stream.joints, hop).argmax(axis=1)
+            predicted = window_probabilities(detector, stream.joints, hop, precision).argmax(axis=1)
             matters = labels != IGNORE
             right += int((predicted[matters] == labels[matters]).sum())
             counted += int(matters.sum())
     return right / max(counted, 1)
 
 
-def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np.ndarray:
+def window_probabilities(detector: Detector, joints: np.ndarray, hop: int, precision: Precision) -> np.ndarray:
     """Mean probabilities (T, K) over windows of a stream's joints (T, M, 25, 3), offline."""
     frames = detector.config.encoder.frames
     starts = list(range(0, max(len(joints) - frames, 0) + 1, hop))
@@ -203,7 +222,8 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int) -> np
     for i in range(0, len(starts), 64):
         picks = [np.minimum(np.arange(s, s + frames), len(joints) - 1) for s in starts[i : i + 64]]
         batch = torch.from_numpy(np.stack([joints[p] for p in picks]).transpose(0, 4, 1, 3, 2).copy())
-        for pick, probabilities in zip(picks, detector(batch).softmax(-1).numpy(), strict=True):
+        logits_BTK = frame_logits(detector, batch.to(device_of(detector)), precision)
+        for pick, probabilities in zip(picks, logits_BTK.softmax(-1).cpu().numpy(), strict=True):
             unique = np.unique(pick, return_index=True)
             total[unique[0]] += probabilities[unique[1]]
             count[unique[0]] += 1

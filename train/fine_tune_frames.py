@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..encoder.modality import MODALITIES
 from ..encoder.normalise import normalise
 from .augment import add_noise, rotate, stretch
+from .device import Precision, device_of, encoded, training_device
 from .pretrained import Pretrained
 from .run_folder import RunFolder
 
@@ -36,6 +37,7 @@ class FrameTraining:
 
     `cosine` warms up over a twentieth of the steps and then falls to a hundredth. `vary` shows samples as another
     camera would see them, of other builds and noisy; never mirrored, because a set's classes may name a side.
+    `precision` is the encoder's (`device.py`).
     """
 
     epochs: int = 150
@@ -48,6 +50,7 @@ class FrameTraining:
     vary: bool = False
     frozen: bool = False
     seed: int = 0
+    precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
 
     def __post_init__(self) -> None:
@@ -60,8 +63,11 @@ class FrameTraining:
 class FrameModel(nn.Module):
     """A copy of an encoder with a linear head a frame, and one for starts and ends if asked for (`rerank.py`)."""
 
-    def __init__(self, pretrained: Pretrained, classes: int, *, boundaries: bool = False) -> None:
+    def __init__(
+        self, pretrained: Pretrained, classes: int, *, boundaries: bool = False, precision: Precision = "auto"
+    ) -> None:
         super().__init__()
+        self.precision: Precision = precision
         self.encoder = deepcopy(pretrained.encoder)
         config = self.encoder.config
         self.modality = pretrained.modality
@@ -83,8 +89,8 @@ class FrameModel(nn.Module):
         return MODALITIES[self.modality](normalised_BCTVM)
 
     def forward(self, prepared_BCTVM: Tensor) -> Tensor:
-        """The dense representation (B, T, H) that the heads take."""
-        return self.encoder.dense(prepared_BCTVM)
+        """The dense representation (B, T, H) that the heads take, float32."""
+        return encoded(self.encoder.dense, self.precision, prepared_BCTVM)
 
 
 class Samples(Protocol):
@@ -98,11 +104,12 @@ class Samples(Protocol):
 def fine_tune_frames(
     model: FrameModel, samples: Samples, loss: Callable[..., Tensor], config: FrameTraining, folder: RunFolder, say: Say
 ) -> None:
-    """Train the model in place, going on from the folder's checkpoint; it ends in evaluation mode.
+    """Train the model in place, going on from the folder's checkpoint.
 
-    `loss` takes the joints, varied or not, and the rest of what `samples` drew.
+    It ends in evaluation mode on `training_device()`. `loss` takes the joints, varied or not, and the rest of what
+    `samples` drew, where the model is.
     """
-    run = _Run(model, samples, loss, config)
+    run = _Run(model.to(training_device()), samples, loss, config)
     if (state := folder.load()) is not None:
         run.load_state_dict(state)
         say(f"going on from step {run.step}")
@@ -141,12 +148,10 @@ class _Run:
         epoch, place = divmod(self.step, self.steps_an_epoch)
         order = np.random.default_rng((c.seed, epoch)).permutation(len(self.samples))
         indices = order[place * c.batch : (place + 1) * c.batch]
-        joints, *rest = self.samples.draw(indices, np.random.default_rng((c.seed, epoch, place)))
+        drawn = self.samples.draw(indices, np.random.default_rng((c.seed, epoch, place)))
         seed = c.seed * 1_000_003 + self.step
-        if c.vary:
-            joints = varied(joints, torch.Generator().manual_seed(seed))
         torch.manual_seed(seed)  # DropPath draws from the global generator
-        value = self.loss(joints, *rest)
+        value = self.value(drawn, torch.Generator().manual_seed(seed))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -156,6 +161,14 @@ class _Run:
         self.optimizer.step()
         self.step += 1
         return float(value.detach())
+
+    def value(self, drawn: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
+        """The loss of what was drawn, a scalar to differentiate."""
+        joints, *rest = drawn
+        if self.config.vary:
+            joints = varied(joints, generator)
+        device = device_of(self.model)
+        return self.loss(joints.to(device), *(each.to(device) for each in rest))
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -6,7 +6,8 @@ Shapes: B batch, C coordinate, T frame, V joint, M person.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from ..encoder.modality import MODALITIES, Modality
 from ..encoder.normalise import Normalisation, normalise
 from ..encoder.skeleton_encoder import SkeletonEncoder
 from ..encoder.weights import load_model
+from .device import device_of
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,19 @@ class Pretrained:
         """What the encoder is given, (B, 3, T, V, M), of joints as a store holds them."""
         return MODALITIES[self.modality](normalise(joints_BCTVM, self.normalisation))
 
+    def on(self, device: torch.device) -> Pretrained:
+        """The same on a device: a copy, unless it is there."""
+        return self if device_of(self.encoder) == device else replace(self, encoder=deepcopy(self.encoder).to(device))
+
 
 def load_pretrained(path: str) -> Pretrained:
     """The encoder of a run folder of `train pretrain`, or that of a bundle (a directory, or a shipped one's name).
 
-    Raises ValueError if `path` is neither.
+    It is on the CPU. Raises ValueError if `path` is neither.
     """
     checkpoint = Path(path) / "checkpoint.pt"
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if "encoder" not in state:
             raise ValueError(f"{checkpoint} is no pretraining run's; give the folder that `train pretrain` wrote")
         encoder = build_encoder(encoder_config(state["config"]))
@@ -52,7 +58,7 @@ def load_pretrained(path: str) -> Pretrained:
 
 
 def random_encoder(config: AnyEncoderConfig, seed: int, modality: Modality = "joint") -> Pretrained:
-    """An encoder as it is drawn, given joints as `suited_normalisation` says: the baseline of every task."""
+    """An encoder as it is drawn, on the CPU, given joints as `suited_normalisation` says: every task's baseline."""
     torch.manual_seed(seed)
     return Pretrained(build_encoder(config).eval(), modality, suited_normalisation(config))
 

@@ -69,7 +69,8 @@ def fit_probe(
 ) -> Probe:
     """Fit a probe to R views of each clip; gradient descent draws one of them a clip and epoch, by the seed.
 
-    Raises ValueError if the shapes disagree, or a label is outside 0..K-1.
+    It is fitted where the views are, and comes back on the CPU. Raises ValueError if the shapes disagree, or a label is
+    outside 0..K-1.
     """
     if views_RNF.ndim != 3 or labels_N.shape != views_RNF.shape[1:2] or not len(labels_N):
         raise ValueError(f"features (R, N, F) and labels (N,) needed, not {(*views_RNF.shape,)}, {(*labels_N.shape,)}")
@@ -78,15 +79,15 @@ def fit_probe(
             f"labels run from {int(labels_N.min())} to {int(labels_N.max())}; classes are 0..{classes - 1}"
         )
     if isinstance(solver, Exact):
-        return _exact(views_RNF, labels_N, classes, solver)
-    return _descend(views_RNF, labels_N, classes, solver, seed)
+        return _exact(views_RNF, labels_N.to(views_RNF.device), classes, solver)
+    return _descend(views_RNF, labels_N.to(views_RNF.device), classes, solver, seed)
 
 
 def _descend(views_RNF: Tensor, labels_N: Tensor, classes: int, solver: GradientDescent, seed: int) -> Probe:
     views, clips, features = views_RNF.shape
-    weight_FK = torch.empty(features, classes).normal_(std=0.01, generator=torch.Generator().manual_seed(seed))
-    weight_FK.requires_grad_()
-    bias_K = torch.zeros(classes, requires_grad=True)
+    drawn_FK = torch.empty(features, classes).normal_(std=0.01, generator=torch.Generator().manual_seed(seed))
+    weight_FK = drawn_FK.to(views_RNF.device).requires_grad_()
+    bias_K = torch.zeros(classes, device=views_RNF.device, requires_grad=True)
     optimizer = torch.optim.SGD([weight_FK, bias_K], lr=solver.lr, momentum=solver.momentum)
     losses = []
     for epoch in range(solver.epochs):
@@ -103,7 +104,7 @@ def _descend(views_RNF: Tensor, labels_N: Tensor, classes: int, solver: Gradient
             optimizer.step()
             total += float(loss.detach()) * len(some)
         losses.append(total / clips)
-    return Probe(weight_FK.detach(), bias_K.detach(), tuple(losses))
+    return Probe(weight_FK.detach().cpu(), bias_K.detach().cpu(), tuple(losses))
 
 
 def _exact(views_RNF: Tensor, labels_N: Tensor, classes: int, solver: Exact) -> Probe:
@@ -112,8 +113,8 @@ def _exact(views_RNF: Tensor, labels_N: Tensor, classes: int, solver: Exact) -> 
     mean_F, std_F = x_NF.mean(dim=0), x_NF.std(dim=0, correction=0)
     scale_F = torch.where(std_F > 1e-6, std_F, torch.inf)  # a feature that never changes says nothing
     x_NF = (x_NF - mean_F) / scale_F
-    weight_FK = torch.zeros(x_NF.shape[1], classes, dtype=torch.float64, requires_grad=True)
-    bias_K = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+    weight_FK = torch.zeros(x_NF.shape[1], classes, dtype=torch.float64, device=x_NF.device, requires_grad=True)
+    bias_K = torch.zeros(classes, dtype=torch.float64, device=x_NF.device, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight_FK, bias_K], max_iter=_MOST_ITERATIONS, max_eval=2 * _MOST_ITERATIONS, tolerance_grad=1e-8,
         tolerance_change=1e-12, history_size=20, line_search_fn="strong_wolfe",
@@ -129,4 +130,4 @@ def _exact(views_RNF: Tensor, labels_N: Tensor, classes: int, solver: Exact) -> 
     loss = float(objective().detach())
     # The standardisation goes into the weights, so that the probe takes features as they come.
     plain_FK = weight_FK.detach() / scale_F[:, None]
-    return Probe(plain_FK.float(), (bias_K.detach() - mean_F @ plain_FK).float(), (loss,))
+    return Probe(plain_FK.float().cpu(), (bias_K.detach() - mean_F @ plain_FK).float().cpu(), (loss,))

@@ -43,7 +43,7 @@ class RunFolder:
         path = self.path / "checkpoint.pt"
         if not path.is_file():
             return None
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         kept = [entry for entry in self.entries() if entry["step"] <= state["step"]]
         write_whole(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
         return state

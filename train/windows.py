@@ -90,8 +90,8 @@ def over_windows(
 ) -> NDArray[np.float64]:
     """A whole stream's values (S, K): the mean over the windows that show a frame of `answer`'s (B, T, K) for it.
 
-    `answer` takes joints (B, 3, T, V, M), metres. With `hop` = `frames` windows are laid end to end, as USDRL's
-    detection does; only the last two overlap.
+    `answer` takes joints (B, 3, T, V, M), metres, on the CPU, and may answer on any device. With `hop` = `frames`
+    windows are laid end to end, as USDRL's detection does; only the last two overlap.
     """
     length = len(joints_SMVC)
     starts = window_starts(length, frames, hop)
@@ -100,7 +100,7 @@ def over_windows(
     for i in range(0, len(starts), _BATCH):
         picks = [np.minimum(np.arange(start, start + frames), length - 1) for start in starts[i : i + _BATCH]]
         batch = torch.from_numpy(np.stack([joints_SMVC[pick] for pick in picks]).transpose(0, 4, 1, 3, 2).copy())
-        answers = answer(batch).double().numpy()
+        answers = answer(batch).cpu().double().numpy()
         if i == 0:
             total = np.zeros((length, answers.shape[-1]))
         for start, values in zip(starts[i : i + _BATCH], answers, strict=True):

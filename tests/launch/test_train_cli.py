@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skelstream.launch.cli import main
+from skelstream.train.pretrained import load_pretrained
 from skelstream.train.recipes import RECIPES
 from skelstream.train.recording import Recording
 from skelstream.train.store import write_store
@@ -97,6 +98,12 @@ def test_an_ablation_has_a_figure_for_every_part(work: Path, tmp_path: Path) -> 
     assert all(0 <= found["linear"][0] <= 1 and 0 <= found["neighbour"][0] <= 1 for found in told.values())
     assert (tmp_path / "run" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
     assert len((tmp_path / "run" / "table.md").read_text().splitlines()) == 2 + len(told)
+
+
+def test_one_encoder_learns_joint_motion_and_bone(work: Path) -> None:
+    line = "pretrain --modality joint+motion+bone --stores {w}/nw_ucla --epochs 1 --batch 16 --out {w}/together"
+    assert run(work, line) == 0
+    assert load_pretrained(str(work / "together")).modality == "joint+motion+bone"
 
 
 def test_a_detector_starts_from_what_was_pretrained(work: Path, tmp_path: Path) -> None:

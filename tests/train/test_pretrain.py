@@ -69,7 +69,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(clips: Clips, tmp_p
 def test_a_run_begins_where_it_is_told(clips: Clips, tmp_path: Path) -> None:
     first = pretrain(clips, tmp_path / "first", CONFIG, lambda line: None)
     start = load_pretrained(str(tmp_path / "first"))
-    begun = PretrainingRun(clips, CONFIG, start)
+    begun = PretrainingRun(clips, CONFIG, start, torch.device("cpu"))
     for (name, mine), theirs in zip(begun.encoder.state_dict().items(), first.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs), name
     pretrain(clips, tmp_path / "second", CONFIG, lambda line: None, start)
@@ -102,7 +102,7 @@ def test_three_modalities_and_all_of_them_together(clips: Clips) -> None:
     config = Pretraining(
         encoder=DSTEConfig(hidden=16, multimodal=True, drop_path=0.0), modality="joint+motion+bone", batch=6, epochs=1
     )
-    run = PretrainingRun(clips, config)
+    run = PretrainingRun(clips, config, device=torch.device("cpu"))
     run.projectors.train()
     viewed = run.draw(0)
     together = run.loss(viewed).loss
@@ -113,6 +113,7 @@ def test_three_modalities_and_all_of_them_together(clips: Clips) -> None:
     torch.testing.assert_close(together, by_hand.loss)
 
 
-def test_modality_and_encoder_go_together() -> None:
+def test_modality_and_encoder_go_together(clips: Clips, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="go together"):
-        Pretraining(modality="joint+motion+bone")
+        pretrain(clips, tmp_path / "run", Pretraining(modality="joint+motion+bone", batch=6), lambda line: None)
+    assert not (tmp_path / "run").exists()

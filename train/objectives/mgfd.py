@@ -49,10 +49,13 @@ class Weights:
 
 @dataclass(frozen=True)
 class Terms:
-    """The loss, a scalar to differentiate, and each domain's part of it, for the log."""
+    """The loss, a scalar to differentiate, and each domain's part of it, for the log.
+
+    The parts are tensors without a gradient: to read a number from a GPU in the middle of a step would make it wait.
+    """
 
     loss: Tensor
-    domains: dict[Domain, float]
+    domains: dict[Domain, Tensor]
 
 
 def mgfd(views_RBD: Mapping[Domain, Tensor], weights: Weights) -> Terms:
@@ -60,7 +63,7 @@ def mgfd(views_RBD: Mapping[Domain, Tensor], weights: Weights) -> Terms:
 
     Raises ValueError if there are not four views, or fewer than two samples: one sample has no variance.
     """
-    total, parts = torch.zeros(()), dict[Domain, float]()
+    total, parts = torch.zeros(()), dict[Domain, Tensor]()
     for domain, z_RBD in views_RBD.items():
         if z_RBD.ndim != 3 or len(z_RBD) != VIEWS or z_RBD.shape[1] < 2:
             raise ValueError(f"{domain}: MG-FD takes (4, B, D) with B at least 2, not {tuple(z_RBD.shape)}")
@@ -69,7 +72,7 @@ def mgfd(views_RBD: Mapping[Domain, Tensor], weights: Weights) -> Terms:
         if weights.cross_correlation:
             loss = loss + weights.cross_correlation * cross_correlation(z_RBD)
         total = total.to(loss.device) + weights.of(domain) * loss
-        parts[domain] = float(loss.detach())
+        parts[domain] = loss.detach()
     return Terms(total, parts)
 
 

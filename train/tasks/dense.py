@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..device import device_of
 from ..fine_tune_frames import FrameModel, FrameTraining, fine_tune_frames
 from ..metrics import Labels
 from ..native_streams import NativeStreams
@@ -76,21 +78,24 @@ def trained(
 ) -> FrameModel:
     """The model after fine-tuning, in evaluation mode; `boundaries`: it learns starts and ends as well."""
     torch.manual_seed(config.training.seed)
-    model = FrameModel(pretrained, len(train.classes), boundaries=boundaries)
+    model = FrameModel(
+        pretrained, len(train.classes), boundaries=boundaries, precision=config.training.precision
+    )  # fmt: skip
     targets = [boundary_targets(np.asarray(stream.labels)) for stream in train.streams]
     windows = Windows(train.streams, targets, frames=model.shape[1], hop=config.train_hop, speed=config.speed)
-
-    def loss(joints_BCTVM: Tensor, labels_BT: Tensor, boundaries_BT2: Tensor) -> Tensor:
-        features_BTH = model(model.prepared(joints_BCTVM))
-        value = frame_cross_entropy(model.head(features_BTH), labels_BT)
-        if model.boundaries is not None:
-            each = F.binary_cross_entropy_with_logits(model.boundaries(features_BTH), boundaries_BT2, reduction="none")
-            known_BT = (labels_BT != IGNORE).float()
-            value = value + (each.mean(-1) * known_BT).sum() / known_BT.sum().clamp(min=1)
-        return value
-
-    fine_tune_frames(model, windows, loss, config.training, folder, say)
+    fine_tune_frames(model, windows, partial(dense_loss, model), config.training, folder, say)
     return model
+
+
+def dense_loss(model: FrameModel, joints_BCTVM: Tensor, labels_BT: Tensor, boundaries_BT2: Tensor) -> Tensor:
+    """The classes' cross-entropy and, if the model has boundaries, theirs, each the mean over known frames."""
+    features_BTH = model(model.prepared(joints_BCTVM))
+    value = frame_cross_entropy(model.head(features_BTH), labels_BT)
+    if model.boundaries is not None:
+        each = F.binary_cross_entropy_with_logits(model.boundaries(features_BTH), boundaries_BT2, reduction="none")
+        known_BT = (labels_BT != IGNORE).float()
+        value = value + (each.mean(-1) * known_BT).sum() / known_BT.sum().clamp(min=1)
+    return value
 
 
 def frame_cross_entropy(logits_BTK: Tensor, labels_BT: Tensor) -> Tensor:
@@ -102,19 +107,20 @@ def frame_cross_entropy(logits_BTK: Tensor, labels_BT: Tensor) -> Tensor:
 
 def answered(model: FrameModel, stream: Stream, hop: int) -> Answers:
     """What the model says of a whole stream: windows every `hop` frames, and one that ends with it, averaged."""
-
-    def answer(joints_BCTVM: Tensor) -> Tensor:
-        features_BTH = model(model.prepared(joints_BCTVM))
-        classes: Tensor = model.head(features_BTH).softmax(-1)
-        if model.boundaries is None:
-            return classes
-        return torch.cat((classes, model.boundaries(features_BTH).sigmoid()), -1)
-
     with torch.inference_mode():
-        values = over_windows(answer, stream.joints, model.shape[1], hop)
+        values = over_windows(partial(window_answers, model), stream.joints, model.shape[1], hop)
     k = model.head.out_features
     boundaries = None if model.boundaries is None else values[:, k:]
     return Answers(stream=stream, probabilities=values[:, :k], boundaries=boundaries)
+
+
+def window_answers(model: FrameModel, joints_BCTVM: Tensor) -> Tensor:
+    """The probabilities (B, T, K) of the classes and, if the model has them, of the boundaries, where the model is."""
+    features_BTH = model(model.prepared(joints_BCTVM.to(device_of(model))))
+    classes: Tensor = model.head(features_BTH).softmax(-1)
+    if model.boundaries is None:
+        return classes
+    return torch.cat((classes, model.boundaries(features_BTH).sigmoid()), -1)
 
 
 def leaving_one_out(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..clips import Clips
+from ..device import device_of
 from ..fine_tune_frames import FrameModel, FrameTraining, fine_tune_frames
 from ..gather import gather, resized
 from ..pretrained import Pretrained
@@ -62,16 +64,9 @@ def predict_early(
     classes = shared_classes(train, test)
     with RunFolder(out, settings("early prediction", pretrained, train, test, config)) as folder:
         torch.manual_seed(config.training.seed)
-        model = FrameModel(pretrained, len(classes))
-
-        def loss(joints_BCTVM: Tensor, labels_B: Tensor, seen_B: Tensor) -> Tensor:
-            log_probability_BTK = frame_log_probabilities(model, joints_BCTVM, seen_B)
-            of_truth_BT = log_probability_BTK.gather(2, labels_B[:, None, None].expand(-1, model.shape[1], 1))[..., 0]
-            shown_BT = shown(seen_B, model.shape[1])
-            return -(of_truth_BT * shown_BT).sum() / shown_BT.sum()
-
+        model = FrameModel(pretrained, len(classes), precision=config.training.precision)
         samples = _Seen(train, model.shape[1], min(config.ratios))
-        fine_tune_frames(model, samples, loss, config.training, folder, say)
+        fine_tune_frames(model, samples, partial(early_loss, model), config.training, folder, say)
         decided = decisions(model, test, config.ratios)
         accuracy = (decided == test.labels[:, None]).mean(axis=0)
         results: Results = {
@@ -83,17 +78,27 @@ def predict_early(
     return results
 
 
+def early_loss(model: FrameModel, joints_BCTVM: Tensor, labels_B: Tensor, seen_B: Tensor) -> Tensor:
+    """The clip's class's cross-entropy, the mean over the seen frames of all clips."""
+    log_probability_BTK = frame_log_probabilities(model, joints_BCTVM, seen_B)
+    of_truth_BT = log_probability_BTK.gather(2, labels_B[:, None, None].expand(-1, model.shape[1], 1))[..., 0]
+    shown_BT = shown(seen_B, model.shape[1])
+    return -(of_truth_BT * shown_BT).sum() / shown_BT.sum()
+
+
 def decisions(model: FrameModel, clips: Clips, ratios: Sequence[float]) -> NDArray[np.int64]:
     """The class decided on for each clip after each ratio of it (N, ratios)."""
-    decided = np.empty((len(clips), len(ratios)), np.int64)
+    decided, device = np.empty((len(clips), len(ratios)), np.int64), device_of(model)
     with torch.inference_mode():
         for column, ratio in enumerate(ratios):
             for start in range(0, len(clips), _BATCH):
                 some = np.arange(start, min(start + _BATCH, len(clips)))
-                joints, seen_B = first_part(clips, some, model.shape[1], np.full(len(some), ratio))
+                drawn = first_part(clips, some, model.shape[1], np.full(len(some), ratio))
+                joints, seen_B = (each.to(device) for each in drawn)
                 log_probability_BTK = frame_log_probabilities(model, joints, seen_B)
                 shown_BT1 = shown(seen_B, model.shape[1])[..., None]
-                decided[some, column] = (log_probability_BTK.exp() * shown_BT1).sum(dim=1).argmax(dim=1).numpy()
+                decided_B = (log_probability_BTK.exp() * shown_BT1).sum(dim=1).argmax(dim=1)
+                decided[some, column] = decided_B.cpu().numpy()
     return decided
 
 
@@ -122,7 +127,7 @@ def frame_log_probabilities(model: FrameModel, joints_BCTVM: Tensor, seen_B: Ten
     # Normalisation first: its means run over present frames, and a frame held is none. Then the last frame seen is
     # held, so that motion, the step to the next frame, is 0 from there on and not a step into absence.
     normal = model.normalised(joints_BCTVM)
-    last = torch.minimum(torch.arange(model.shape[1])[None], seen_B[:, None] - 1)
+    last = torch.minimum(torch.arange(model.shape[1], device=seen_B.device)[None], seen_B[:, None] - 1)
     held = normal.gather(2, last[:, None, :, None, None].expand_as(normal))
     log_probability: Tensor = model.head(model(model.of_modality(held))).log_softmax(-1)
     return log_probability
@@ -130,7 +135,7 @@ def frame_log_probabilities(model: FrameModel, joints_BCTVM: Tensor, seen_B: Ten
 
 def shown(seen_B: Tensor, frames: int) -> Tensor:
     """Which frames (B, T) are seen: 1 or 0."""
-    return (torch.arange(frames)[None] < seen_B[:, None]).float()
+    return (torch.arange(frames, device=seen_B.device)[None] < seen_B[:, None]).float()
 
 
 def draw_accuracy(ratios: Sequence[float], accuracy: Sequence[float], path: Path) -> None:

@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..clips import Clips
+from ..device import device_of, encoded, training_device
 from ..pretrained import Pretrained
 
 _BATCH = 128
 _Read = Callable[[NDArray[np.int64]], Tensor]
 
 
-def whole_features(pretrained: Pretrained, clips: Clips) -> Tensor:
-    """The representation (N, 2H) of each whole clip."""
-    return _features(pretrained, len(clips), lambda some: clips.whole(some, pretrained.encoder.config.frames))
+def whole_features(pretrained: Pretrained, clips: Clips, device: torch.device | None = None) -> Tensor:
+    """The representation (N, 2H) of whole clips, on the CPU; computed on `device` (default: `training_device()`)."""
+    frames = pretrained.encoder.config.frames
+    return _features(pretrained.on(device or training_device()), len(clips), lambda some: clips.whole(some, frames))
 
 
 def view_features(pretrained: Pretrained, clips: Clips, crops: int, seed: int) -> Tensor:
     """The representations (1 + crops, N, 2H) of each whole clip and of random crops of it (0.1 to 1, USDRL's)."""
-    frames = pretrained.encoder.config.frames
+    pretrained, frames = pretrained.on(training_device()), pretrained.encoder.config.frames
 
     def cropped(crop: int) -> _Read:
         return lambda some: clips.cropped(some, frames, np.random.default_rng((seed, crop, int(some[0]))))
@@ -39,8 +41,9 @@ def view_features(pretrained: Pretrained, clips: Clips, crops: int, seed: int) -
 
 def _features(pretrained: Pretrained, clips: int, read: _Read) -> Tensor:
     # Not inference_mode: what comes of it could not be learnt from.
+    device, parts = device_of(pretrained.encoder), []
     with torch.no_grad():
-        return torch.cat([
-            pretrained.encoder.clip(pretrained.prepared(read(np.arange(start, min(start + _BATCH, clips)))))
-            for start in range(0, clips, _BATCH)
-        ])  # fmt: skip
+        for start in range(0, clips, _BATCH):
+            joints_BCTVM = read(np.arange(start, min(start + _BATCH, clips))).to(device)
+            parts.append(encoded(pretrained.encoder.clip, "auto", pretrained.prepared(joints_BCTVM)).cpu())
+    return torch.cat(parts)

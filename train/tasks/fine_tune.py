@@ -27,6 +27,7 @@ from ...encoder.modality import MODALITIES
 from ...encoder.normalise import normalise
 from ...encoder.recogniser import Recogniser
 from ..clips import Clips
+from ..device import Precision, device_of, encoded, training_device
 from ..pretrained import Pretrained
 from ..run_folder import RunFolder
 from ..views import Views
@@ -45,7 +46,8 @@ class FineTuning:
     """How to fine-tune: `steps` batches, whatever the number of labels, as a few labels must not mean a few steps.
 
     `shortest_span`: the least share of a clip that is learnt from. `test_spans`: the whole clip and so many less one
-    parts of it. The paper does not name its settings; these are the usual ones for transformers on small sets.
+    parts of it. `precision` is the encoder's (`device.py`). The paper does not name its settings; these are the usual
+    ones for transformers on small sets.
     """
 
     steps: int = 1500
@@ -59,6 +61,7 @@ class FineTuning:
     views: Views = field(default_factory=lambda: Views(corruption=False, shear=False, yaw_deg=30.0))
     test_spans: int = 5
     seed: int = 0
+    precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
 
     def __post_init__(self) -> None:
@@ -97,7 +100,7 @@ def fine_tune(
             if time.monotonic() - saved > config.checkpoint_every_s or run.step == config.steps:
                 folder.save(run.state_dict())
                 saved = time.monotonic()
-        probability_NK = predicted(run.average, test, config.test_spans)
+        probability_NK = predicted(run.average, test, config.test_spans, config.precision)
         results = {**measured(probability_NK, test.labels, classes), "labels": len(chosen)}
         save_scores(out, probability_NK, test.labels)
         folder.finish(results)
@@ -110,27 +113,37 @@ def from_scratch(pretrained: Pretrained, train: Clips, test: Clips, config: Fine
     return fine_tune(random_twin(pretrained, config.seed), train, test, config, out, say)
 
 
-def predicted(recogniser: Recogniser, clips: Clips, spans: int) -> F32:
+def predicted(recogniser: Recogniser, clips: Clips, spans: int, precision: Precision = "auto") -> F32:
     """Class probabilities (N, K) of clips, each the mean over its spans."""
-    parts = []
+    device, parts = device_of(recogniser), []
     with torch.inference_mode():
         for start in range(0, len(clips), _BATCH):
             some = np.arange(start, min(start + _BATCH, len(clips)))
-            total_BK = torch.zeros(len(some), len(recogniser.config.classes))
+            total_BK = torch.zeros(len(some), len(recogniser.config.classes), device=device)
             for place, share in asked_places(spans):
                 where = np.full(len(some), place), np.full(len(some), share)
-                joints_BCTVM = clips.spans(some, *where, recogniser.encoder.config.frames)
-                total_BK += recogniser(joints_BCTVM).softmax(dim=1)
-            parts.append((total_BK / spans).numpy())
+                joints_BCTVM = clips.spans(some, *where, recogniser.encoder.config.frames).to(device)
+                total_BK += logits(recogniser, recogniser.prepared(joints_BCTVM), precision).softmax(dim=1)
+            parts.append((total_BK / spans).cpu().numpy())
     return np.concatenate(parts)
 
 
+def logits(recogniser: Recogniser, prepared_BCTVM: Tensor, precision: Precision) -> Tensor:
+    """The recogniser's logits (B, K) of what its encoder is given; the head is computed in float32."""
+    logits_BK: Tensor = recogniser.head(encoded(recogniser.encoder.clip, precision, prepared_BCTVM))
+    return logits_BK
+
+
 class FineTuningRun:
-    """Everything that changes while fine-tuning, and one step of it. `average` is what comes out, in eval mode."""
+    """Everything that changes while fine-tuning, and one step of it, on `device` (default: `training_device()`).
+
+    `average` is what comes out, in eval mode.
+    """
 
     def __init__(
-        self, pretrained: Pretrained, clips: Clips, labelled: Indices, classes: tuple[str, ...], config: FineTuning
-    ) -> None:
+        self, pretrained: Pretrained, clips: Clips, labelled: Indices, classes: tuple[str, ...], config: FineTuning,
+        device: torch.device | None = None,
+    ) -> None:  # fmt: skip
         encoder, modality = encoder_config(asdict(pretrained.encoder.config)), pretrained.modality
         if layout_of(encoder) == "coco17" and (config.views.yaw_deg or config.views.shear):
             raise ValueError("points in a picture cannot be turned or sheared in space; set views.yaw_deg 0, no shear")
@@ -142,6 +155,7 @@ class FineTuningRun:
         )
         self.model = Recogniser(whole).train()
         self.model.encoder.load_state_dict(pretrained.encoder.state_dict())
+        self.model.to(device or training_device())
         self.average = copy.deepcopy(self.model).eval()
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -166,11 +180,7 @@ class FineTuningRun:
         c = self.config
         seed = c.seed * 1_000_003 + self.step
         torch.manual_seed(seed)  # DropPath draws from the global generator
-        joints_BCTVM, labels_B = self.draw(self.step)
-        told = self.model.config
-        viewed = c.views(normalise(joints_BCTVM, told.normalisation), torch.Generator().manual_seed(seed))
-        logits_BK = self.model.head(self.model.encoder.clip(MODALITIES[told.modality](viewed)))
-        loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=c.label_smoothing)
+        loss, accuracy = self.loss(*self.draw(self.step), torch.Generator().manual_seed(seed))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
@@ -182,7 +192,16 @@ class FineTuningRun:
         with torch.no_grad():
             for mean, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(new, 1 - keep)
-        return float(loss.detach()), float((logits_BK.argmax(dim=1) == labels_B).float().mean())
+        return float(loss.detach()), float(accuracy)
+
+    def loss(self, joints_BCTVM: Tensor, labels_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar to differentiate, and the accuracy of drawn spans (B, 3, T, V, M), each seen in a view."""
+        c, told, device = self.config, self.model.config, device_of(self.model)
+        joints_BCTVM, labels_B = joints_BCTVM.to(device), labels_B.to(device)
+        viewed = c.views(normalise(joints_BCTVM, told.normalisation), generator)
+        logits_BK = logits(self.model, MODALITIES[told.modality](viewed), c.precision)
+        loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=c.label_smoothing)
+        return loss, (logits_BK.argmax(dim=1) == labels_B).float().mean()
 
     def rate(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, then half a cosine down to a hundredth."""

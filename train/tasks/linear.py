@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ..clips import Clips
+from ..device import training_device
 from ..pretrained import Pretrained
 from ..probes import Exact, GradientDescent, fit_probe
 from ..run_folder import RunFolder
@@ -41,7 +42,7 @@ def linear_probe(
         if (before := finished(out)) is not None:
             return before
         say(f"linear: features of {len(train)} clips, {1 + config.crops} views each")
-        views_RNF = view_features(pretrained, train, config.crops, config.seed)
+        views_RNF = view_features(pretrained, train, config.crops, config.seed).to(training_device())
         probe = fit_probe(views_RNF, torch.from_numpy(train.labels), len(classes), config.solver, config.seed)
         probability_NK = probe(whole_features(pretrained, test)).softmax(dim=1).numpy()
         results = measured(probability_NK, test.labels, classes)
