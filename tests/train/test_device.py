@@ -267,7 +267,7 @@ def test_every_task_runs_on_a_gpu_and_hands_back_what_is_on_the_cpu(store: Store
         pass
 
     for encoder in (SMALL, MULTIMODAL):
-        modality = "joint+motion+bone" if encoder.multimodal else "joint"
+        modality: Modality = "joint+motion+bone" if encoder.multimodal else "joint"
         config = Pretraining(encoder=encoder, modality=modality, batch=8, epochs=4, checkpoint_every_s=0.0)
         assert device_of(pretrain(clips, tmp_path / modality, config, quiet)) == CPU
     start = load_pretrained(str(tmp_path / "joint"))
