@@ -30,12 +30,15 @@ MODELS: dict[str, Callable[[], Deployed]] = {
         )
     ),
     "encode, DSTE, three modalities": lambda: Representer(
-        Representer.Config(encoder=DSTEConfig(hidden=16, layers=1, multimodal=True), modality="joint+motion+bone")
+        Representer.Config(
+            encoder=DSTEConfig(hidden=16, layers=1, multimodal=True), modality="joint+motion+bone",
+            normalisation="facing",
+        )
     ),
     "detect, causal DSTE": lambda: Detector(
         Detector.Config(
             encoder=DSTEConfig(hidden=16, layers=1, causal=True), classes=("background", *ACTIONS),
-            normalisation="torso-causal",
+            normalisation="facing-causal",
         )
     ),
     "detect, causal STTR, 2D, short, one person": lambda: Detector(
