@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTraining:
-    """How to fine-tune. `frozen` trains the head alone.
+    """How to fine-tune. `frozen` trains the head alone, on features of `draws` draws of each window, computed once.
 
     `cosine` warms up over a twentieth of the steps and then falls to a hundredth. `vary` shows samples as another
     camera would see them, of other builds and noisy; never mirrored, because a set's classes may name a side.
@@ -49,6 +49,7 @@ class FrameTraining:
     drop_path: bool = False
     vary: bool = False
     frozen: bool = False
+    draws: int = 1
     seed: int = 0
     precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
@@ -58,6 +59,8 @@ class FrameTraining:
             raise ValueError("epochs and batch must be at least 1 and lr above 0")
         if self.frozen and self.drop_path:
             raise ValueError("a frozen encoder is not trained, so it drops no paths; take one of the two away")
+        if self.draws < 1:
+            raise ValueError(f"draws is {self.draws}; every window is drawn at least once")
 
 
 class FrameModel(nn.Module):

@@ -8,7 +8,7 @@ Shapes: B window, C coordinate, T frame, V joint, M person, H feature, K class, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from ..device import device_of
 from ..fine_tune_frames import FrameModel, FrameTraining, fine_tune_frames
+from ..frozen_windows import frozen_windows
 from ..metrics import Labels
 from ..native_streams import NativeStreams
 from ..pretrained import Pretrained, weights_digest
@@ -83,13 +84,23 @@ def trained(
     )  # fmt: skip
     targets = [boundary_targets(np.asarray(stream.labels)) for stream in train.streams]
     windows = Windows(train.streams, targets, frames=model.shape[1], hop=config.train_hop, speed=config.speed)
-    fine_tune_frames(model, windows, partial(dense_loss, model), config.training, folder, say)
+    if config.training.frozen:
+        with frozen_windows(model, windows, config.training, folder.path, say) as features:
+            # What `vary` does was done to the joints, before there were features.
+            settings = replace(config.training, vary=False)
+            fine_tune_frames(model, features, partial(head_loss, model), settings, folder, say)
+    else:
+        fine_tune_frames(model, windows, partial(dense_loss, model), config.training, folder, say)
     return model
 
 
 def dense_loss(model: FrameModel, joints_BCTVM: Tensor, labels_BT: Tensor, boundaries_BT2: Tensor) -> Tensor:
+    """`head_loss` of the features of joints (B, 3, T, V, M), metres."""
+    return head_loss(model, model(model.prepared(joints_BCTVM)), labels_BT, boundaries_BT2)
+
+
+def head_loss(model: FrameModel, features_BTH: Tensor, labels_BT: Tensor, boundaries_BT2: Tensor) -> Tensor:
     """The classes' cross-entropy and, if the model has boundaries, theirs, each the mean over known frames."""
-    features_BTH = model(model.prepared(joints_BCTVM))
     value = frame_cross_entropy(model.head(features_BTH), labels_BT)
     if model.boundaries is not None:
         each = F.binary_cross_entropy_with_logits(model.boundaries(features_BTH), boundaries_BT2, reduction="none")

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from skelstream.encoder.dste import DSTE
 from skelstream.encoder.layout import NTU25
 from skelstream.train import fine_tune_frames
-from skelstream.train.fine_tune_frames import FrameTraining
+from skelstream.train.fine_tune_frames import FrameModel, FrameTraining, varied
+from skelstream.train.frozen_windows import frozen_windows
 from skelstream.train.native_streams import NativeStreams, native_streams
 from skelstream.train.pretrained import Pretrained, load_pretrained, random_encoder
 from skelstream.train.recording import Recording
@@ -38,6 +39,7 @@ from skelstream.train.tasks.segmentation import (
     smoothed,
 )
 from skelstream.train.vocabulary import IGNORE
+from skelstream.train.windows import Windows
 
 CLASSES = ("background", "left", "right")
 FRAMES = 16
@@ -159,6 +161,48 @@ def test_a_frozen_encoder_stays_as_it_was_and_an_unfrozen_one_does_not(
         heads = torch.load(tmp_path / str(frozen) / "checkpoint.pt", weights_only=True)["heads"]
         assert heads["head.bias"].abs().sum() > 0  # it began at zero
     assert all(torch.equal(start.encoder.state_dict()[name], value) for name, value in before.items())
+
+
+def test_a_frozen_encoders_features_are_computed_once(
+    start: Pretrained, streams: NativeStreams, tmp_path: Path
+) -> None:
+    model, run = FrameModel(start, 3), tmp_path / "run"
+    run.mkdir()
+    windows = whole_windows(streams, speed=(0.8, 1.25))
+    config = replace(SHORT, frozen=True, draws=3, vary=True)
+    with frozen_windows(model, windows, config, run, silent) as frozen:
+        assert len(frozen) == len(windows)
+        some = np.array([4, 0, 7])
+        drawn = [frozen.draw(some, np.random.default_rng(i)) for i in range(100)]
+    assert not list(run.iterdir())
+    of_window_4 = {features[0].numpy().tobytes(): labels[0] for features, labels, _ in drawn}
+    assert len(of_window_4) == 3  # however often it is asked for
+
+    # The first draw, by hand.
+    joints, labels, _ = windows.draw(np.arange(min(64, len(windows))), np.random.default_rng((config.seed, 0, 0)))
+    with torch.no_grad():
+        varied_joints = varied(joints, torch.Generator().manual_seed(config.seed * 1_000_003 * 1_000_003))
+        features = model(model.prepared(varied_joints)).half().float()
+    assert torch.equal(of_window_4[features[4].numpy().tobytes()], labels[4])
+
+
+def test_features_that_no_disk_holds_are_refused(start: Pretrained, streams: NativeStreams, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    config = replace(SHORT, frozen=True, draws=10**9)
+    model, windows = FrameModel(start, 3), whole_windows(streams, speed=(1, 1))
+    with (
+        pytest.raises(ValueError, match="GB left; start windows further apart"),
+        frozen_windows(model, windows, config, run, silent),
+    ):
+        raise AssertionError("there is no such disk")
+    assert not list(run.iterdir())
+
+
+def whole_windows(streams: NativeStreams, speed: tuple[float, float]) -> Windows:
+    """Windows laid end to end, without boundaries."""
+    targets = [np.zeros((len(stream.labels), 2), np.float32) for stream in streams.streams]
+    return Windows(streams.streams, targets, frames=FRAMES, hop=FRAMES, speed=speed)
 
 
 def test_leaving_one_out_measures_everybody_once(start: Pretrained, streams: NativeStreams, tmp_path: Path) -> None:
