@@ -33,7 +33,7 @@ class FrozenWindows:
         self._features, self._labels, self._boundaries = features_DNTH, labels_DNT, boundaries_DNT2
 
     def __len__(self) -> int:
-        return self._features.shape[1]
+        return len(self._labels[0])
 
     def draw(self, indices: NDArray[np.integer], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B, T, H), labels (B, T) and boundaries (B, T, 2) of one draw of each of these windows."""
