@@ -60,7 +60,8 @@ def pretrain_(
         stores: prepared stores; one that is given twice counts twice.
         protocol: of the one data set in the stores: its training part alone. Without it: everything but the people
             and views that anything here is tested on.
-        start: go on from this encoder's weights, a folder of `train pretrain` or a bundle, on these stores.
+        start: go on from this encoder's weights, a folder of `train pretrain` or a bundle, on these stores; joints are
+            normalised as --normalisation says, however the start's were.
         encoder: dste, or the paper's plain transformer sttr.
     """
     opened = [Store(path) for path in stores]

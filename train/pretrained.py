@@ -48,7 +48,7 @@ def load_pretrained(path: str) -> Pretrained:
     checkpoint = Path(path) / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if "encoder" not in state:
+        if not {"encoder", "config", "modality", "normalisation"} <= state.keys():
             raise ValueError(f"{checkpoint} is no pretraining run's; give the folder that `train pretrain` wrote")
         encoder = build_encoder(encoder_config(state["config"]))
         encoder.load_state_dict(state["encoder"])

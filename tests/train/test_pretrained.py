@@ -58,8 +58,9 @@ def test_a_bundles_encoder_keeps_the_bundles_normalisation() -> None:
     assert loaded.encoder.config == DSTEConfig.named("small")
 
 
-def test_what_is_neither_is_refused(tmp_path: Path) -> None:
-    torch.save({"step": 1}, tmp_path / "checkpoint.pt")
+@pytest.mark.parametrize("state", [{"step": 1}, {"encoder": {}, "config": {}, "modality": "joint"}])
+def test_what_is_neither_is_refused(tmp_path: Path, state: dict[str, object]) -> None:
+    torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="no pretraining run's"):
         load_pretrained(str(tmp_path))
     with pytest.raises(ValueError, match="no model"):
