@@ -8,7 +8,7 @@ task's own settings. This file needs torch; the live path never imports it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -42,6 +42,20 @@ from .said import say
 C = TypeVar("C")
 Kind = Literal["dste", "sttr"]
 _Stores = list[Path]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnClips:
+    """What every task on clips is told: `start` is a folder of `train pretrain`, a bundle, or random (of `size`)."""
+
+    stores: _Stores
+    protocol: str
+    start: str
+    out: Path
+    size: Size = "small"
+
+
+_Clips = Annotated[_OnClips, tyro.conf.arg(name="")]
 
 
 def pretrain_(
@@ -91,106 +105,74 @@ def detect(
 
 def linear(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[LinearProbe, tyro.conf.arg(name="")] = LinearProbe(),  # noqa: B008
 ) -> int:
     """Recognition by a linear layer on the frozen encoder."""
-    return _clip_task(linear_probe, stores, protocol, start, out, size, config)
+    return _clip_task(linear_probe, on, config)
 
 
 def finetune(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[FineTuning, tyro.conf.arg(name="")] = FineTuning(),  # noqa: B008
 ) -> int:
     """Recognition by the whole network; with --start random, supervised from scratch."""
-    return _clip_task(fine_tune, stores, protocol, start, out, size, config)
+    return _clip_task(fine_tune, on, config)
 
 
 def semi(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[SemiSupervised, tyro.conf.arg(name="")] = SemiSupervised(),  # noqa: B008
 ) -> int:
     """Recognition with a few of the labels (1 % and 10 %)."""
-    return _clip_task(semi_supervised, stores, protocol, start, out, size, config)
+    return _clip_task(semi_supervised, on, config)
 
 
 def retrieve(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[Retrieval, tyro.conf.arg(name="")] = Retrieval(),  # noqa: B008
 ) -> int:
     """Recognition by the nearest neighbours' representations."""
-    return _clip_task(retrieval, stores, protocol, start, out, size, config)
+    return _clip_task(retrieval, on, config)
 
 
 def fewshot(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[FewShot, tyro.conf.arg(name="")] = FewShot(),  # noqa: B008
 ) -> int:
     """Episodes of a few classes with a few examples each."""
-    return _clip_task(few_shot, stores, protocol, start, out, size, config)
+    return _clip_task(few_shot, on, config)
 
 
 def transfer_(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[FineTuning, tyro.conf.arg(name="")] = FineTuning(),  # noqa: B008
 ) -> int:
     """Fine-tune what was pretrained on another data set, against the same network from scratch."""
-    return _clip_task(transfer, stores, protocol, start, out, size, config)
+    return _clip_task(transfer, on, config)
 
 
 def table_(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[Table, tyro.conf.arg(name="")] = Table(),  # noqa: B008
 ) -> int:
     """All recognition tasks in one table, beside a random encoder: OUT/table.md."""
-    return _clip_task(table, stores, protocol, start, out, size, config)
+    return _clip_task(table, on, config)
 
 
 def predict(
     *,
-    stores: _Stores,
-    protocol: str,
-    start: str,
-    out: Path,
-    size: Size = "small",
+    on: _Clips,
     config: Annotated[EarlyPrediction, tyro.conf.arg(name="")] = EarlyPrediction(),  # noqa: B008
 ) -> int:
     """Early prediction: accuracy after the first 10 to 100 % of a clip; `random` starts causal. OUT/accuracy.png."""
-    return _clip_task(predict_early, stores, protocol, start, out, size, config, causal=True)
+    return _clip_task(predict_early, on, config, causal=True)
 
 
 def ablation_(
@@ -281,13 +263,13 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 def _clip_task(
     task: Callable[[Pretrained, Clips, Clips, C, Path, Callable[[str], None]], Results],
-    stores: Sequence[Path], named: str, start: str, out: Path, size: Size, config: C, *, causal: bool = False,
+    on: _OnClips, config: C, *, causal: bool = False,
 ) -> int:  # fmt: skip
-    opened = [Store(path) for path in stores]
-    parts = _protocol(opened, named)
+    opened = [Store(path) for path in on.stores]
+    parts = _protocol(opened, on.protocol)
     train, test = (Clips(opened, part, actions=True) for part in (parts.train, parts.test))
-    task(_start(start, size, opened, causal), train, test, config, out, say)
-    say(f"{out}/results.json")
+    task(_start(on.start, on.size, opened, causal), train, test, config, on.out, say)
+    say(f"{on.out}/results.json")
     return 0
 
 
