@@ -90,9 +90,9 @@ def fit_decoder(windowed: Sequence[Windowed], config: BundleConfig, delay: int) 
     return max(
         (
             DecodeParameters(delay=delay, enter=enter, leave=leave, min_frames=min_frames)
-            for enter in (0.35, 0.45, 0.55, 0.65, 0.75)
+            for enter in (0.25, 0.35, 0.45, 0.55, 0.65, 0.75)
             for leave in (0.15, 0.25, 0.35, 0.45, 0.55)
-            for min_frames in (4, 8, 12)
+            for min_frames in (4, 8, 12, 16, 20)
             if leave <= enter
         ),
         key=quality,

@@ -3,8 +3,9 @@
     skelstream train detect --stores STORES/* --out runs/small --size small --steps 3000
 
 Supervised from the start: cross-entropy a frame over the vocabulary (USDRL's detection protocol, with AdamW and a
-cosine schedule instead of its SGD because runs here are short). The weights kept are an exponential average of those
-of the last steps. A checkpoint is written every few minutes; the same command goes on from it.
+cosine schedule instead of its SGD because runs here are short), and a term that keeps neighbouring frames together
+(`objectives/smoothness.py`), without which one action comes out in pieces. The weights kept are an exponential average
+of those of the last steps. A checkpoint is written every few minutes; the same command goes on from it.
 
 Shapes: B batch, T frame, K class.
 """
@@ -29,6 +30,7 @@ from ..encoder.detector import Detector
 from ..encoder.dste import DSTE
 from .augment import augment
 from .device import Precision, device_of, encoded, training_device
+from .objectives.smoothness import smoothness_loss
 from .pretrained import Pretrained, random_encoder, weights_digest
 from .sampler import WindowSampler
 from .store import Store
@@ -43,6 +45,7 @@ Say = Callable[[str], None]
 class Training:
     """How to train. `steps` batches of `batch` windows; `seed` decides everything random.
 
+    `smoothing` is the weight of the term between neighbouring frames; 0.15 is MS-TCN's.
     `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
     `precision` is the encoder's (`device.py`).
     """
@@ -54,6 +57,7 @@ class Training:
     weight_decay: float = 0.02
     warmup: int = 50
     label_smoothing: float = 0.05
+    smoothing: float = 0.15
     average: float = 0.995
     seed: int = 0
     freeze_encoder: bool = False
@@ -153,13 +157,14 @@ class _Run:
         """The loss of drawn windows, augmented; a scalar to differentiate."""
         device = device_of(self.detector)
         varied_BCTVM = augment(joints_BCTVM, generator).to(device)  # drawn and done on the CPU
-        value: Tensor = F.cross_entropy(
-            frame_logits(self.detector, varied_BCTVM, self.config.precision).flatten(0, 1),
+        logits_BTK = frame_logits(self.detector, varied_BCTVM, self.config.precision)
+        truth: Tensor = F.cross_entropy(
+            logits_BTK.flatten(0, 1),
             labels_BT.to(device).flatten(),
             ignore_index=IGNORE,
             label_smoothing=self.config.label_smoothing,
         )
-        return value
+        return truth + self.config.smoothing * smoothness_loss(logits_BTK.log_softmax(-1))
 
     def _schedule(self) -> float:
         """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
