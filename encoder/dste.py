@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from .attention import Attention
 from .config import DSTEConfig
 from .config import Size as Size
+from .drop_path import DropPath
 from .skeleton_encoder import SkeletonEncoder
 
 
@@ -109,21 +110,6 @@ class TokenMix(nn.Linear):
 
     def forward(self, x_BHN: Tensor) -> Tensor:
         return F.linear(x_BHN, self.weight if self.past_NN is None else self.weight * self.past_NN, self.bias)
-
-
-class DropPath(nn.Module):
-    """While training, zero a whole (N, H) sample with probability p and scale the others by 1 / (1 - p)."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x_NH: Tensor) -> Tensor:
-        """(..., N, H) -> (..., N, H); every leading index is a sample with a draw of its own."""
-        if not self.training or self.p == 0:
-            return x_NH
-        keep = torch.rand((*x_NH.shape[:-2], 1, 1), device=x_NH.device) >= self.p
-        return x_NH * (keep.to(x_NH.dtype) / (1 - self.p))
 
 
 def _mlp(hidden: int) -> nn.Sequential:

@@ -75,11 +75,22 @@ class Clips:
         """The clips (B, 3, T, V, M) metres, each resized to `frames`."""
         return self.spans(indices, np.zeros(len(indices)), np.ones(len(indices)), frames)
 
-    def cropped(self, indices: NDArray[np.integer], frames: int, rng: np.random.Generator) -> Tensor:
-        """A random span of each clip (B, 3, T, V, M): 0.1 to 1 of it, at least `frames` frames, resized to `frames`."""
+    def cropped(
+        self,
+        indices: NDArray[np.integer],
+        frames: int,
+        rng: np.random.Generator,
+        rows: NDArray[np.integer] | None = None,
+    ) -> Tensor:
+        """A random span of each clip (B, 3, T, V, M): 0.1 to 1 of it, at least `frames` frames, resized to `frames`.
+
+        With `rows`, of those of the `indices` alone, and the same spans as if all had been asked for.
+        """
         shortest = np.minimum(frames / self._length[indices], 1.0)
         share = np.maximum(rng.uniform(*_CROP, len(indices)), shortest)
-        return self.spans(indices, rng.uniform(0, 1, len(indices)), share, frames)
+        place = rng.uniform(0, 1, len(indices))
+        chosen = np.arange(len(indices)) if rows is None else rows
+        return self.spans(indices[chosen], place[chosen], share[chosen], frames)
 
     def spans(
         self, indices: NDArray[np.integer], place_B: NDArray[Any], share_B: NDArray[Any], frames: int

@@ -12,33 +12,33 @@ Shapes: B batch, T frame, K class.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..encoder.config import Size, encoder_config
 from ..encoder.detector import Detector
+from ..encoder.drop_path import rows_of_batch
 from ..encoder.dste import DSTE
 from .augment import augment
-from .device import Precision, device_of, encoded, training_device
+from .device import Precision, described, device_of, encoded, training_device
+from .loop import Say, follow
 from .objectives.smoothness import smoothness_loss
 from .pretrained import Pretrained, random_encoder, weights_digest
+from .run_folder import RunFolder
 from .sampler import WindowSampler
 from .store import Store
 from .streams import Stream, streams_of
 from .vocabulary import CLASSES, IGNORE
-from .whole_file import whole_file
-
-Say = Callable[[str], None]
+from .workers import ALONE, Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,6 @@ class Training:
     freeze_encoder: bool = False
     precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
-    log_every: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,72 +76,100 @@ class Trained:
 def train_detector(
     stores: Sequence[Store], out: Path, config: Training, say: Say, start: Pretrained | None = None
 ) -> Trained:
-    """Train on the training subjects of the stores; checkpoints and the log go to the folder `out`.
+    """Train on the training subjects of the stores; checkpoint, log and curves go to the folder `out`.
 
     The encoder begins as that of `start`, whose size then counts, or else as it is drawn. Raises ValueError if no
     store holds training subjects, `start` is no encoder for it, or `out` holds a run with other settings.
     """
-    torch.manual_seed(config.seed)
-    device = training_device()
-    detector = _detector(config, start).to(device)
-    out.mkdir(parents=True, exist_ok=True)
-    _check_same_run(out, config, stores, start)
-    sampler = WindowSampler(streams_of(stores, ("train",)))
+    run = DetectorRun(stores, config, start)
     validation = streams_of(stores, ("val",))
-    run = _Run(detector, config)
-    if (out / "checkpoint.pt").is_file():
-        run.load(out / "checkpoint.pt")
-        say(f"going on from step {run.step}")
 
-    detector.train()
-    loss_mean, started, saved, step_before = math.nan, time.monotonic(), time.monotonic(), run.step
-    while run.step < config.steps:
-        loss = run.advance(sampler)
-        loss_mean = loss if math.isnan(loss_mean) else 0.95 * loss_mean + 0.05 * loss
-        if run.step % config.log_every == 0 or run.step == config.steps:
-            rate = (run.step - step_before) * config.batch / (time.monotonic() - started)
-            left_min = (config.steps - run.step) * config.batch / rate / 60
-            say(f"step {run.step}/{config.steps}  loss {loss_mean:.3f}  {rate:.0f} windows/s  {left_min:.0f} min left")
-            with (out / "log.jsonl").open("a") as log:
-                log.write(
-                    json.dumps({"step": run.step, "loss": round(loss_mean, 5), "seconds": round(run.seconds, 1)}) + "\n"
-                )
-        if time.monotonic() - saved > config.checkpoint_every_s or run.step == config.steps:
-            run.save(out / "checkpoint.pt")
-            saved = time.monotonic()
-            if validation:
-                right = frame_accuracy(run.averaged().to(device), validation, precision=config.precision)
-                say(f"  frame accuracy on the validation people: {right:.3f}")
-    return Trained(detector=run.averaged(), provenance=_provenance(stores, config, run.seconds))
+    def right() -> float:
+        return frame_accuracy(run.averaged().to(run.device), validation, precision=config.precision)
+
+    def tell() -> None:
+        if validation:
+            say(f"  frame accuracy on the validation people: {right():.3f}")
+
+    with RunFolder(out, run_settings(stores, config, start)) as folder:
+        follow(run, folder, say, checkpoint_every_s=config.checkpoint_every_s, at_checkpoint=tell)
+        folder.finish({**run.results(), **({"validation_frame_accuracy": right()} if validation else {})})
+    return trained(run)
 
 
-class _Run:
-    """Everything that changes while training, and that a checkpoint therefore holds."""
+def run_settings(stores: Sequence[Store], config: Training, start: Pretrained | None) -> dict[str, Any]:
+    """What makes two runs the same run."""
+    return {
+        "config": asdict(config),
+        "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores),
+        "start": "random" if start is None else weights_digest(start.encoder),
+    }
 
-    def __init__(self, detector: Detector, config: Training) -> None:
-        self.detector, self.config = detector, config
-        decayed = [p for p in detector.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in detector.parameters() if p.requires_grad and p.ndim <= 1]
+
+def trained(run: DetectorRun) -> Trained:
+    """What has come of a run so far."""
+    return Trained(detector=run.averaged(), provenance=run.provenance())
+
+
+class DetectorRun:
+    """Everything that changes while training, and one step of it, on `device` (default: `training_device()`).
+
+    `workers` divide each batch: all of them draw it and vary it, which costs little, and each learns from its share.
+    Raises ValueError if no store holds training subjects, or a batch has fewer windows than there are workers.
+    """
+
+    steps_an_epoch = None  # windows are drawn anew for ever
+
+    def __init__(
+        self, stores: Sequence[Store], config: Training, start: Pretrained | None = None,
+        device: torch.device | None = None, workers: Workers = ALONE,
+    ) -> None:  # fmt: skip
+        torch.manual_seed(config.seed)
+        self.stores, self.config, self.workers = stores, config, workers
+        self.share = workers.share(config.batch)
+        self.sampler = WindowSampler(streams_of(stores, ("train",)))
+        self.detector = _detector(config, start).to(device or training_device()).train()
+        self._logits = workers.wrap(_Logits(self.detector, config.precision))
+        decayed = [p for p in self.detector.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in self.detector.parameters() if p.requires_grad and p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=config.lr,
         )
-        self.average = {name: value.detach().clone() for name, value in detector.state_dict().items()}
-        self.step = 0
+        self.average = {name: value.detach().clone() for name, value in self.detector.state_dict().items()}
+        self.step, self.total = 0, config.steps
         self.seconds = 0.0
 
-    def advance(self, sampler: WindowSampler) -> float:
-        """One optimiser step; the loss."""
-        began = time.monotonic()
+    @property
+    def device(self) -> torch.device:
+        """Where the detector is."""
+        return device_of(self.detector)
+
+    @property
+    def batch(self) -> int:
+        """Windows a step, of all workers together."""
+        return self.config.batch
+
+    def learn(self) -> Iterator[Mapping[str, Tensor]]:
+        """Train to the end; after each step its loss."""
+        began, before = time.monotonic(), self.seconds
+        while self.step < self.total:
+            loss = self.advance()
+            self.seconds = before + time.monotonic() - began
+            yield {"loss": loss}
+
+    def advance(self) -> Tensor:
+        """One optimiser step; the whole batch's loss."""
         # Seeded by the step alone, so that a resumed run draws what the uninterrupted one would have drawn.
         rng = np.random.default_rng((self.config.seed, self.step))
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
         torch.manual_seed(self.config.seed * 1_000_003 + self.step + 1)  # DropPath draws from the global generator
-        loss = self.loss(*sampler.draw(rng, self.config.batch), generator)
+        loss = self.loss(*self.sampler.draw(rng, self.config.batch), generator)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * self._schedule()
+            group["lr"] = self.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        # A wrapped detector's gradients are the workers' mean; what is wanted is their sum.
+        (loss * self.workers.count).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -150,27 +177,35 @@ class _Run:
         with torch.no_grad():
             for name, value in self.detector.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
-        self.seconds += time.monotonic() - began
-        return float(loss.detach())
+        return self.workers.total(loss)
 
     def loss(self, joints_BCTVM: Tensor, labels_BT: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of drawn windows, augmented; a scalar to differentiate."""
-        device = device_of(self.detector)
-        varied_BCTVM = augment(joints_BCTVM, generator).to(device)  # drawn and done on the CPU
-        logits_BTK = frame_logits(self.detector, varied_BCTVM, self.config.precision)
+        """This worker's part of the loss of a drawn batch, augmented: a scalar to differentiate.
+
+        The workers' parts add up to the loss of the batch.
+        """
+        varied_BCTVM = augment(joints_BCTVM, generator)[self.share].to(self.device)  # drawn and done on the CPU
+        with rows_of_batch(torch.arange(len(joints_BCTVM))[self.share], len(joints_BCTVM)):
+            logits_BTK: Tensor = self._logits(varied_BCTVM)
         truth: Tensor = F.cross_entropy(
             logits_BTK.flatten(0, 1),
-            labels_BT.to(device).flatten(),
+            labels_BT[self.share].to(self.device).flatten(),
             ignore_index=IGNORE,
             label_smoothing=self.config.label_smoothing,
+            reduction="sum",
         )
-        return truth + self.config.smoothing * smoothness_loss(logits_BTK.log_softmax(-1))
+        smoothness = smoothness_loss(logits_BTK.log_softmax(-1)) * (len(logits_BTK) / len(joints_BCTVM))
+        return truth / (labels_BT != IGNORE).sum().to(self.device) + self.config.smoothing * smoothness
 
-    def _schedule(self) -> float:
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.config.lr * self._schedule(step)
+
+    def _schedule(self, step: int) -> float:
         """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
-        if self.step < self.config.warmup:
-            return (self.step + 1) / self.config.warmup
-        done = (self.step - self.config.warmup) / max(self.config.steps - self.config.warmup, 1)
+        if step < self.config.warmup:
+            return (step + 1) / self.config.warmup
+        done = (step - self.config.warmup) / max(self.config.steps - self.config.warmup, 1)
         return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
     def averaged(self) -> Detector:
@@ -179,20 +214,42 @@ class _Run:
         copy.load_state_dict(self.average)
         return copy.eval()
 
-    def save(self, path: Path) -> None:
-        state = {
+    def provenance(self) -> dict[str, Any]:
+        """Where the weights come from, for the bundle."""
+        return {
+            "training": asdict(self.config),
+            "minutes": round(self.seconds / 60, 1),
+            "data": sorted({f"{s.dataset} ({s.source}): {s.licence}" for s in self.stores}),
+        }
+
+    def results(self) -> dict[str, Any]:
+        """What is told of a run that has ended."""
+        return {"seconds": round(self.seconds, 1), "steps": self.step, "device": described(self.device)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: plain containers and tensors."""
+        return {
             "step": self.step, "seconds": self.seconds, "weights": self.detector.state_dict(), "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
-        with whole_file(path) as unfinished:
-            torch.save(state, unfinished)
 
-    def load(self, path: Path) -> None:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
         self.step, self.seconds = state["step"], state["seconds"]
-        self.average = {name: value.to(device_of(self.detector)) for name, value in state["average"].items()}
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
         self.detector.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+class _Logits(nn.Module):
+    """A detector's logits of joints as a module of its own, which is what can be wrapped."""
+
+    def __init__(self, detector: Detector, precision: Precision) -> None:
+        super().__init__()
+        self.detector, self.precision = detector, precision
+
+    def forward(self, joints_BCTVM: Tensor) -> Tensor:
+        return frame_logits(self.detector, joints_BCTVM, self.precision)
 
 
 def frame_logits(detector: Detector, joints_BCTVM: Tensor, precision: Precision) -> Tensor:
@@ -245,24 +302,3 @@ def _detector(config: Training, start: Pretrained | None) -> Detector:
     detector.encoder.load_state_dict(begun.encoder.state_dict())
     detector.encoder.requires_grad_(not config.freeze_encoder)
     return detector
-
-
-def _check_same_run(out: Path, config: Training, stores: Sequence[Store], start: Pretrained | None) -> None:
-    """A folder holds one run: going on with other settings would mix two."""
-    mine = {
-        "config": asdict(config),
-        "stores": sorted(f"{s.dataset}: {s.source}, {len(s.frames)} frames" for s in stores),
-        "start": "random" if start is None else weights_digest(start.encoder),
-    }
-    path = out / "run.json"
-    if path.is_file() and json.loads(path.read_text()) != mine:
-        raise ValueError(f"{out} holds a run with other settings (run.json); choose another --out or remove it")
-    path.write_text(json.dumps(mine, indent=1))
-
-
-def _provenance(stores: Sequence[Store], config: Training, seconds: float) -> dict[str, Any]:
-    return {
-        "training": asdict(config),
-        "minutes": round(seconds / 60, 1),
-        "data": sorted({f"{s.dataset} ({s.source}): {s.licence}" for s in stores}),
-    }

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from skelstream.encoder.checkpoint import load_backbone, read_checkpoint
-from skelstream.encoder.dste import DSTE, DropPath, Size
+from skelstream.encoder.drop_path import DropPath
+from skelstream.encoder.dste import DSTE, Size
 from skelstream.encoder.modality import MODALITIES, Modality
 from skelstream.encoder.skeleton_encoder import spatial_tokens, temporal_tokens
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from skelstream.encoder.detector import Detector
 from skelstream.encoder.dste import DSTE
-from skelstream.train import detect
-from skelstream.train.detect import Training, train_detector
+from skelstream.train.detect import DetectorRun, Training, train_detector
 from skelstream.train.recording import Recording
-from skelstream.train.sampler import WindowSampler
 from skelstream.train.store import Store, write_store
 from skelstream.train.vocabulary import CLASSES
 
@@ -63,17 +62,17 @@ def test_a_run_that_was_stopped_ends_where_the_uninterrupted_one_ends(
     class Stopped(Exception):
         pass
 
-    advance = detect._Run.advance
+    advance = DetectorRun.advance
 
-    def stop_at_four(self: detect._Run, sampler: WindowSampler) -> float:
+    def stop_at_four(self: DetectorRun) -> Tensor:
         if self.step == 4:
             raise Stopped
-        return advance(self, sampler)
+        return advance(self)
 
-    monkeypatch.setattr(detect._Run, "advance", stop_at_four)
+    monkeypatch.setattr(DetectorRun, "advance", stop_at_four)
     with pytest.raises(Stopped):
         train_detector([store], tmp_path / "stopped", settings, lambda line: None)
-    monkeypatch.setattr(detect._Run, "advance", advance)
+    monkeypatch.setattr(DetectorRun, "advance", advance)
     resumed = train_detector([store], tmp_path / "stopped", settings, lambda line: None)
     for name, weight in whole.detector.state_dict().items():
         torch.testing.assert_close(resumed.detector.state_dict()[name], weight, msg=name)

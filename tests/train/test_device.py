@@ -20,10 +20,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from skelstream.encoder.config import AnyEncoderConfig, DSTEConfig, Modality, STTRConfig
-from skelstream.encoder.detector import Detector
-from skelstream.train import detect, fine_tune_frames
+from skelstream.train import fine_tune_frames
 from skelstream.train.clips import Clips
-from skelstream.train.detect import Training, train_detector
+from skelstream.train.detect import DetectorRun, Training, train_detector
 from skelstream.train.device import Precision, computed_in, device_of, encoded, training_device
 from skelstream.train.fine_tune_frames import FrameModel, FrameTraining
 from skelstream.train.native_streams import native_streams
@@ -31,9 +30,7 @@ from skelstream.train.pretrain import Pretraining, PretrainingRun, pretrain
 from skelstream.train.pretrained import load_pretrained, random_encoder, weights_digest
 from skelstream.train.probes import Exact, GradientDescent
 from skelstream.train.recording import Recording
-from skelstream.train.sampler import WindowSampler
 from skelstream.train.store import Store, write_store
-from skelstream.train.streams import streams_of
 from skelstream.train.tasks.dense import dense_loss, window_answers
 from skelstream.train.tasks.detection import DetectionTask, detect_actions
 from skelstream.train.tasks.early_prediction import (
@@ -165,8 +162,8 @@ def test_early_prediction_is_where_its_model_is(clips: Clips) -> None:
 
 
 def test_a_detector_is_trained_where_it_is(store: Store) -> None:
-    run = detect._Run(Detector(Detector.Config(encoder=SMALL, classes=CLASSES)), Training())
-    drawn = WindowSampler(streams_of([store], ("train",))).draw(np.random.default_rng(0), 4)
+    run = DetectorRun([store], Training(batch=4), random_encoder(SMALL, 0), CPU)
+    drawn = run.sampler.draw(np.random.default_rng(0), 4)
     with fake():
         run.detector.to(ELSEWHERE)
         loss = run.loss(*drawn, torch.Generator().manual_seed(0))

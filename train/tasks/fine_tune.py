@@ -28,6 +28,7 @@ from ...encoder.normalise import normalise
 from ...encoder.recogniser import Recogniser
 from ..clips import Clips
 from ..device import Precision, device_of, encoded, training_device
+from ..dice import Dice
 from ..pretrained import Pretrained
 from ..run_folder import RunFolder
 from ..views import Views
@@ -198,7 +199,8 @@ class FineTuningRun:
         """The loss, a scalar to differentiate, and the accuracy of drawn spans (B, 3, T, V, M), each seen in a view."""
         c, told, device = self.config, self.model.config, device_of(self.model)
         joints_BCTVM, labels_B = joints_BCTVM.to(device), labels_B.to(device)
-        viewed = c.views(normalise(joints_BCTVM, told.normalisation), generator)
+        dice = Dice.whole(generator, len(joints_BCTVM))
+        viewed = c.views(normalise(joints_BCTVM, told.normalisation), dice)
         logits_BK = logits(self.model, MODALITIES[told.modality](viewed), c.precision)
         loss = F.cross_entropy(logits_BK, labels_B, label_smoothing=c.label_smoothing)
         return loss, (logits_BK.argmax(dim=1) == labels_B).float().mean()
