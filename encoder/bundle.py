@@ -135,6 +135,8 @@ class Bundle:
     def load(cls, path_or_name: str | Path) -> Self:
         """A shipped bundle by its name, or one by its directory (a bare name is always a shipped one: write ./name).
 
+        The directory may be that of a run whose bundle is in it, as `bundle/`.
+
         Raises ValueError if there is no such model, or if a file is missing, cut short, changed or nonsensical.
         """
         directory = _resolve(path_or_name)
@@ -242,6 +244,8 @@ def _resolve(path_or_name: str | Path) -> Path:
     if isinstance(path_or_name, str) and path_or_name in available_bundles():
         return SHIPPED / path_or_name
     directory = Path(path_or_name)
+    if not (directory / CONFIG).exists() and (directory / "bundle" / CONFIG).is_file():
+        return directory / "bundle"
     if directory.is_dir():
         return directory
     names = ", ".join(available_bundles()) or "none"

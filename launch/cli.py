@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from ..stream.processes import Settings
+from .cli_engines import engines
 
 PoseModel = Literal["lite", "full", "heavy"]
 EngineName = Literal["auto", "openvino", "torch"]
@@ -206,8 +207,9 @@ def evaluate(
 
 
 def data_prepare(
-    dataset: Positional[str], raw: Positional[Path], store: Positional[Path], *, processes: int = os.cpu_count() or 1
-) -> int:
+    dataset: Positional[str], raw: Positional[Path], store: Positional[Path], *, processes: int = os.cpu_count() or 1,
+    ray: str = "",
+) -> int:  # fmt: skip
     """Read a data set into a store: one memory-mapped array of frames at 30 Hz, and an index.
 
     Args:
@@ -215,10 +217,12 @@ def data_prepare(
         raw: the folder that holds the set's own files, or DATASET.npz.
         store: the folder to write; it must not exist.
         processes: how many read a set of many files (NTU, PKU-MMD, UAV-Human); the same command goes on if stopped.
+        ray: read on a cluster instead: its address (HOST:6379, auto), or local for one that is started here; all nodes
+            must see RAW and STORE.
     """
     from .prepare import prepare
 
-    return prepare(dataset, raw, store, processes)
+    return prepare(dataset, raw, store, processes, ray)
 
 
 def data_check(store: Positional[Path], *, out: Path | None = None, seed: int = 0) -> int:
@@ -306,7 +310,7 @@ def import_(
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
-    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_,
+    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_, "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw},
@@ -318,10 +322,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     commands, program = _COMMANDS, "skelstream"
-    groups = "; and: train ..., " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
+    groups = "; and: train ..., cluster check, " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
     try:
-        if words and words[0] in (*_GROUPS, "train"):
-            commands = _GROUPS[words[0]] if words[0] in _GROUPS else _training()
+        if words and words[0] in (*_GROUPS, *_HEAVY):
+            commands = _GROUPS[words[0]] if words[0] in _GROUPS else _HEAVY[words[0]]()
             program, groups, words = f"skelstream {words[0]}", "", words[1:]
         code: int = tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, args=words, description=f"What people do, from their skeletons, live{groups}."
@@ -330,16 +334,29 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"skelstream: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.startswith("skelstream"):
+            raise
+        print(
+            f"skelstream: this needs {missing.name}; install the extra `train`: pip install 'skelstream[train]'",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
 
 
 def _training() -> _Commands:
-    """The commands of `train`, which need torch."""
-    try:
-        from .cli_train import COMMANDS
-    except ModuleNotFoundError as missing:
-        raise ValueError(
-            f"training needs {missing.name}; install the extra `train`: pip install 'skelstream[train]'"
-        ) from missing
+    from .cli_train import COMMANDS
+
     return COMMANDS
+
+
+def _cluster() -> _Commands:
+    from .cli_cluster import COMMANDS
+
+    return COMMANDS
+
+
+# What needs torch or Ray, and is not imported before it is asked for.
+_HEAVY: dict[str, Callable[[], _Commands]] = {"train": _training, "cluster": _cluster}

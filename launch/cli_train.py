@@ -17,6 +17,7 @@ import tyro
 from ..encoder.config import DSTEConfig, Modality, Size, STTRConfig
 from ..train.ablation import Ablation, ablation
 from ..train.clips import Clips
+from ..train.cluster.on_ray import OnRay
 from ..train.detect import Training
 from ..train.native_streams import NativeStreams, native_streams
 from ..train.pretrain import Pretraining, pretrain
@@ -37,6 +38,7 @@ from ..train.tasks.semi_supervised import SemiSupervised, semi_supervised
 from ..train.tasks.table import Table, table
 from ..train.tasks.task import Results
 from ..train.tasks.transfer import transfer
+from .cli_sweep import COMMANDS as SWEEPS
 from .said import say
 
 C = TypeVar("C")
@@ -66,7 +68,10 @@ def pretrain_(
     start: str = "",
     size: Size = "small",
     encoder: Kind = "dste",
-    config: Annotated[Pretraining, tyro.conf.arg(name="")] = Pretraining(),  # noqa: B008  # frozen
+    gap: int = 4,
+    alpha: float = 0.5,
+    where: Annotated[OnRay, tyro.conf.arg(name="")] = OnRay(),  # noqa: B008  # frozen
+    config: Annotated[Pretraining, tyro.conf.arg(name="")] = Pretraining(),  # noqa: B008
 ) -> int:
     """Pretrain an encoder without labels (MG-FD); OUT keeps checkpoint, log and curves. Goes on where it was stopped.
 
@@ -77,12 +82,20 @@ def pretrain_(
         start: go on from this encoder's weights, a folder of `train pretrain` or a bundle, on these stores; joints are
             normalised as --normalisation says, however the start's were.
         encoder: dste, or the paper's plain transformer sttr.
+        gap: dste: every so many tokens, one keeps its own value in DSA.
+        alpha: dste: CA's share of a layer's output.
     """
     opened = [Store(path) for path in stores]
-    chosen = _protocol(opened, protocol).train if protocol else may_pretrain
     shape = _encoder(encoder, size, opened, config.modality)
-    begun = load_pretrained(start) if start else None
-    pretrain(Clips(opened, chosen), out, replace(config, encoder=shape), say, begun)
+    if isinstance(shape, DSTEConfig):
+        shape = replace(shape, gap=gap, alpha=alpha)
+    config = replace(config, encoder=shape)
+    if where.ray:
+        from .on_ray import pretrain_on_ray
+
+        return pretrain_on_ray(stores, protocol, start, out, config, where)
+    chosen = _protocol(opened, protocol).train if protocol else may_pretrain
+    pretrain(Clips(opened, chosen), out, config, say, load_pretrained(start) if start else None)
     return 0
 
 
@@ -91,6 +104,7 @@ def detect(
     stores: _Stores,
     out: Path,
     start: str = "random",
+    where: Annotated[OnRay, tyro.conf.arg(name="")] = OnRay(),  # noqa: B008
     config: Annotated[Training, tyro.conf.arg(name="")] = Training(),  # noqa: B008
 ) -> int:
     """Train a detector of the shipped vocabulary and write it as a bundle, OUT/bundle. Goes on where it was stopped.
@@ -98,6 +112,10 @@ def detect(
     Args:
         start: a folder of `train pretrain`, a bundle, or random.
     """
+    if where.ray:
+        from .on_ray import detect_on_ray
+
+        return detect_on_ray(stores, "" if start == "random" else start, out, config, where)
     from .train import train_and_bundle
 
     return train_and_bundle(stores, out, config, None if start == "random" else load_pretrained(start))
@@ -229,6 +247,33 @@ def segment(
     return _dense_task(segment_actions, segment_actions_leaving_one_out, stores, protocol, start, out, size, config)
 
 
+_QUICK_PRETRAINING = Pretraining(batch=64, epochs=30, lr=2e-3, schedule="cosine", warmup=20)
+_QUICK_TRAINING = Training(steps=1200)
+
+
+def pipeline_(
+    dataset: tyro.conf.Positional[str],
+    *,
+    raw: Path,
+    out: Path,
+    targets: tuple[str, ...] = ("openvino",),
+    where: Annotated[OnRay, tyro.conf.arg(name="")] = OnRay(),  # noqa: B008
+    pretraining: Pretraining = _QUICK_PRETRAINING,
+    training: Training = _QUICK_TRAINING,
+) -> int:
+    """From raw files to a compiled detector: prepare, pretrain, fine-tune, evaluate, compile. Goes on if stopped.
+
+    Args:
+        dataset: its name, as nw-ucla; one that the detector's vocabulary has words for.
+        raw: the folder that holds the set's own files, or DATASET.npz.
+        out: the folder to write; then `skelstream live --model OUT`.
+        targets: BACKEND or BACKEND:PRECISION: openvino, tensorrt:fp16, ...
+    """
+    from .pipeline import pipeline
+
+    return pipeline(dataset, raw, out, where, pretraining, training, targets)
+
+
 def recipe(
     name: tyro.conf.Positional[str] = "",
     *,
@@ -258,6 +303,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "pretrain": pretrain_, "detect": detect, "linear": linear, "finetune": finetune, "semi": semi,
     "retrieve": retrieve, "fewshot": fewshot, "transfer": transfer_, "table": table_, "ensemble": ensemble_,
     "predict": predict, "ablation": ablation_, "actions": actions, "segment": segment, "recipe": recipe,
+    "pipeline": pipeline_, **SWEEPS,
 }  # fmt: skip
 
 

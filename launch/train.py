@@ -11,7 +11,7 @@ from pathlib import Path
 from ..encoder.bundle import Bundle
 from ..encoder.engine.compile import compile_engine
 from ..encoder.export import save_bundle
-from ..train.detect import Training, train_detector
+from ..train.detect import Trained, Training, train_detector
 from ..train.pretrained import Pretrained
 from ..train.splits import CONTINUOUS
 from ..train.store import Store
@@ -26,17 +26,21 @@ _FIT_HOP = 8
 def train_and_bundle(stores: Sequence[Path], out: Path, training: Training, start: Pretrained | None = None) -> int:
     """Train into the folder `out` and write the bundle `out`/bundle. Raises ValueError for stores that are none."""
     opened = [Store(path) for path in stores]
-    trained = train_detector(opened, out, training, say, start)
+    write_bundle(train_detector(opened, out, training, say, start), opened, out)
+    return 0
+
+
+def write_bundle(trained: Trained, stores: Sequence[Store], out: Path) -> Bundle:
+    """The bundle `out`/bundle of a trained detector, its decoder fitted on the validation people of the stores."""
     provenance = {**trained.provenance, "made": datetime.date.today().isoformat()}
     # The decoder is fitted to the scores of the engine that will run: so a bundle comes first, and is written anew.
     with tempfile.TemporaryDirectory() as scratch:
         unfitted = save_bundle(trained.detector, Path(scratch) / "bundle")
         engine = compile_engine(unfitted, threads=2)
-        continuous = [store for store in opened if store.dataset in CONTINUOUS]
+        continuous = [store for store in stores if store.dataset in CONTINUOUS]
         validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(continuous, ("val",))]
         engine.close()
         decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode
     bundle = save_bundle(trained.detector, out / "bundle", decode=decode, provenance=provenance)
     say(f"{bundle.directory}: decode {asdict(decode)}")
-    Bundle.load(str(bundle.directory))
-    return 0
+    return Bundle.load(str(bundle.directory))

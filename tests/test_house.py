@@ -279,7 +279,7 @@ for words in sys.argv[1:]:
     assert done.returncode == 0, done.stderr
     missing = "|".join(NOT_LIVE)
     assert re.fullmatch(
-        rf"skelstream: training needs ({missing}); install the extra `train`: pip install 'skelstream\[train\]'\n",
+        rf"skelstream: this needs ({missing}); install the extra `train`: pip install 'skelstream\[train\]'\n",
         done.stderr,
     )
     for program in ("skelstream", "skelstream data", "skelstream bench"):

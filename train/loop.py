@@ -42,7 +42,13 @@ class TrainingRun(Protocol):
         """For a checkpoint: plain containers and tensors, `step` among them."""
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        ...
+
+    def results(self) -> dict[str, Any]:
+        """What is told of a run that has ended."""
+        ...
 
 
 class Pace:
@@ -87,7 +93,20 @@ def told(run: TrainingRun, report: Mapping[str, Tensor]) -> dict[str, float]:
     return {**{name: float(value) for name, value in report.items()}, "lr": run.rate(run.step - 1)}
 
 
-def progress(run: TrainingRun, scalars: Mapping[str, float], rate: float, left_min: float) -> str:
+class _Place(Protocol):
+    """Where a run is."""
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def steps_an_epoch(self) -> int | None: ...
+
+
+def progress(run: _Place, scalars: Mapping[str, float], rate: float, left_min: float) -> str:
     """A line for the terminal."""
     epoch = f"epoch {run.step / run.steps_an_epoch:.1f}  " if run.steps_an_epoch else ""
     parts = "  ".join(f"{name} {value:.3f}" for name, value in scalars.items() if name != "lr")

@@ -2,7 +2,8 @@
 
 The files are taken in blocks of `BLOCK`. Each finished block is a small store of its own in `.NAME.unfinished/` beside
 the store to be; when all are there they are put end to end in the order of the files, so the result does not depend on
-how many processes worked or how often they were stopped.
+who did the blocks or how often they were stopped: processes of this machine (`in_processes`), or a whole cluster
+(`cluster.preparation.on_cluster`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from uuid import uuid4
 
 from .recording import Recording
 from .store import Store, StoreWriter
@@ -42,13 +46,51 @@ class FilesReader:
     licence: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A store to be written at `place`, by `write(path)`; `files` says how many it deals with, `what` names them.
+
+    It goes to other processes, so `write` is a function of a module or a `partial` of one.
+    """
+
+    what: str
+    files: int
+    place: Path
+    write: Callable[[Path], object]
+
+
+# Does jobs, in any order; yields how many files each has dealt with, as they end. Closing it gives up the others.
+Runner = Callable[[Sequence[Job]], Generator[int, None, None]]
+
+
+def do(job: Job, attempt: str) -> int:
+    """Do one job; returns how many files it has dealt with. Two attempts at one job need different names.
+
+    A cluster repeats what it believes to be lost, so two may be at it at once: each writes under its own name, and
+    the first to end takes the place. The other's work, which is the same, is dropped.
+    """
+    if job.place.is_dir():
+        return job.files
+    mine = job.place.with_name(f".{job.place.name}.{attempt}")
+    try:
+        job.write(mine)
+        try:
+            mine.rename(job.place)
+        except OSError:
+            if not job.place.is_dir():
+                raise
+    finally:
+        shutil.rmtree(mine, ignore_errors=True)
+    return job.files
+
+
 def prepare_files(
     path: Path,
     reader: FilesReader,
     raw: Path,
     *,
     dataset: str,
-    processes: int,
+    run: Runner,
     progress: Callable[[int, int], None],
 ) -> Store:
     """Read all items under `raw` into a new store at `path`; `progress(done, total)` is told of every block.
@@ -63,14 +105,21 @@ def prepare_files(
     unfinished = path.with_name(f".{path.name}.unfinished")
     _begin(unfinished, dataset, items)
     places = [unfinished / f"{number:06d}" for number in range(len(blocks))]
+    # Listed, not asked for one by one: a network file system remembers for a while that a name did not exist.
+    finished = set(unfinished.iterdir())
     jobs = [
-        (reader, dataset, raw, block, place) for block, place in zip(blocks, places, strict=True) if not place.exists()
-    ]
-    done = len(items) - sum(len(job[3]) for job in jobs)
+        Job(
+            what=f"{block[0][0].name} to {block[-1][0].name}", files=len(block), place=place,
+            write=partial(_read_block, reader, dataset, raw, block),
+        )
+        for block, place in zip(blocks, places, strict=True) if place not in finished
+    ]  # fmt: skip
+    done = len(items) - sum(job.files for job in jobs)
     progress(done, len(items))
-    for count in _run(jobs, processes):
-        done += count
-        progress(done, len(items))
+    with closing(run(jobs)) as counts:
+        for count in counts:
+            done += count
+            progress(done, len(items))
 
     shards = [Store(place) for place in places]
     if not any(shard.entries for shard in shards):
@@ -79,7 +128,7 @@ def prepare_files(
     with _writer(path, reader, dataset) as writer:
         for shard in shards:
             writer.add_store(shard)
-    shutil.rmtree(unfinished)
+    shutil.rmtree(unfinished, ignore_errors=True)  # an attempt that was given up may still be writing there
     return Store(path)
 
 
@@ -88,7 +137,7 @@ def _begin(unfinished: Path, dataset: str, items: Sequence[Item]) -> None:
     digest = hashlib.sha256(dataset.encode())
     for file in (file for item in items for file in item):
         about = file.stat()
-        digest.update(f"{file}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        digest.update(f"{file.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     told = unfinished / "files.json"
     mine = {"dataset": dataset, "block": BLOCK, "files": digest.hexdigest()}
     if told.is_file() and json.loads(told.read_text()) != mine:
@@ -97,21 +146,23 @@ def _begin(unfinished: Path, dataset: str, items: Sequence[Item]) -> None:
     write_whole(told, json.dumps(mine))
 
 
-_Job = tuple[FilesReader, str, Path, Sequence[Item], Path]
+def in_processes(processes: int) -> Runner:
+    """So many processes of this machine. A process that is killed ends the run; the same command goes on."""
 
+    def run(jobs: Sequence[Job]) -> Generator[int, None, None]:
+        names = [uuid4().hex for _ in jobs]
+        if processes == 1 or len(jobs) < 2:
+            yield from map(do, jobs, names)
+            return
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+            futures = [pool.submit(do, job, name) for job, name in zip(jobs, names, strict=True)]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
-def _run(jobs: Sequence[_Job], processes: int) -> Iterator[int]:
-    """Do the jobs; yields how many files each has dealt with, as they end."""
-    if processes == 1 or len(jobs) < 2:
-        yield from map(_read_block, jobs)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        futures = [pool.submit(_read_block, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return run
 
 
 def _end_with_parent() -> None:
@@ -126,10 +177,9 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _read_block(job: _Job) -> int:
-    """Read the items of one block into a store of their own."""
-    reader, dataset, raw, items, place = job
-    with _writer(place, reader, dataset) as writer:
+def _read_block(reader: FilesReader, dataset: str, raw: Path, items: Sequence[Item], path: Path) -> None:
+    """Read the items of one block into a store of their own at `path`."""
+    with _writer(path, reader, dataset) as writer:
         for item in items:
             try:
                 recordings = reader.read_item(item)
@@ -138,7 +188,6 @@ def _read_block(job: _Job) -> int:
                 continue
             for recording in recordings:
                 writer.add(recording)
-    return len(items)
 
 
 def _writer(path: Path, reader: FilesReader, dataset: str) -> StoreWriter:

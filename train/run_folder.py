@@ -5,6 +5,7 @@
     log.jsonl        one line an entry: step and scalars
     tensorboard/     the same, for TensorBoard
     curves.png       the same, drawn at the end
+    marks.jsonl      what happened to the run on the way (workers lost, gone on from): drawn into the curves
 
 A run that was killed has logged steps after its last checkpoint: they are cut away when it goes on, so that the log
 reads like that of an uninterrupted run.
@@ -13,7 +14,7 @@ reads like that of an uninterrupted run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,9 +45,34 @@ class RunFolder:
         if not path.is_file():
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        kept = [entry for entry in self.entries() if entry["step"] <= state["step"]]
-        write_whole(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in kept))
+        self.cut_back(state["step"])
         return state
+
+    def cut_back(self, step: int) -> None:
+        """Forget what was logged after a step, from which the run goes on."""
+        self.restore([entry for entry in self.entries() if entry["step"] <= step])
+
+    def restore(self, entries: Sequence[dict[str, float]]) -> None:
+        """Have this log and no other."""
+        had = {entry["step"] for entry in self.entries()}
+        write_whole(self.path / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+        if self._board is not None:  # a new one says from which step on the old one's words count no more
+            self._board.close()
+            self._board = None
+        for entry in entries:
+            if entry["step"] not in had:
+                self._show(entry)
+
+    def mark(self, step: int, text: str) -> None:
+        """Note what happened at a step."""
+        with (self.path / "marks.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "text": text}) + "\n")
+
+    def marks(self) -> list[tuple[int, str]]:
+        """What happened, and at which steps."""
+        path = self.path / "marks.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        return [(line["step"], line["text"]) for line in lines]
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint, which holds `step` among what it holds."""
@@ -55,12 +81,18 @@ class RunFolder:
 
     def log(self, step: int, **scalars: float) -> None:
         """Add an entry to the log."""
+        entry = {"step": step, **{name: round(value, 6) for name, value in scalars.items()}}
         with (self.path / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in scalars.items()}}) + "\n")
+            file.write(json.dumps(entry) + "\n")
+        self._show(entry)
+
+    def _show(self, entry: Mapping[str, float]) -> None:
+        step = int(entry["step"])
         if self._board is None:
             self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
-        for name, value in scalars.items():
-            self._board.add_scalar(name, value, step)
+        for name, value in entry.items():
+            if name != "step":
+                self._board.add_scalar(name, value, step)
 
     def entries(self) -> list[dict[str, float]]:
         """The log so far."""
@@ -70,7 +102,7 @@ class RunFolder:
     def finish(self, results: Mapping[str, Any]) -> None:
         """Write what came out (results.json) and the curves."""
         write_whole(self.path / "results.json", json.dumps(dict(results), indent=1))
-        draw_curves(self.entries(), self.path / "curves.png", self.path.name)
+        draw_curves(self.entries(), self.path / "curves.png", self.path.name, self.marks())
 
     def __enter__(self) -> Self:
         return self

@@ -46,9 +46,8 @@ class Workers:
             return module
         device = next(module.parameters()).device
         return DistributedDataParallel(
-            module, device_ids=[device] if device.type == "cuda" else None, broadcast_buffers=False,
-            gradient_as_bucket_view=True,
-        )  # fmt: skip
+            module, device_ids=[device] if device.type == "cuda" else None, gradient_as_bucket_view=True
+        )
 
     def without_averaging(self, wrapped: nn.Module) -> AbstractContextManager[object]:
         """Gradients computed within are kept by this worker, until some are computed outside."""

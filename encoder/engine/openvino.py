@@ -53,7 +53,10 @@ class OpenVinoEngine:
             self._scratch = scratch
             settings["CACHE_DIR"] = str(scratch)
         try:
-            self._request = core.compile_model(str(bundle.graph), "CPU", settings).create_infer_request()
+            # The graph from memory: OpenVINO files what it compiled from a path under path and time, and would compile
+            # again wherever the bundle is moved or copied to.
+            graph = bundle.graph.read_bytes()
+            self._request = core.compile_model(graph, "CPU", settings, weights=b"").create_infer_request()
         except RuntimeError as error:
             self.discard()
             reason = str(error).strip().splitlines()[-1]

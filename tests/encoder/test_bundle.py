@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -177,6 +178,19 @@ def test_names(tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) 
     for unknown in ("huge", "../shipped/huge", tmp_path / "huge"):
         with pytest.raises(ValueError, match=r"no model .*tiny"):
             Bundle.load(unknown)
+
+
+def test_a_run_that_holds_a_bundle(tmp_path: Path, bundle: Bundle) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ValueError, match=r"corrupt bundle .*config\.json"):
+        Bundle.load(run)
+    shutil.copytree(bundle.directory, run / "bundle")
+    for path in (run, str(run), run / "bundle"):
+        loaded = Bundle.load(path)
+        assert loaded.directory == run / "bundle" and loaded.digest == bundle.digest
+    shutil.copytree(bundle.directory, run / "bundle" / "bundle")
+    assert Bundle.load(run / "bundle").directory == run / "bundle"  # a bundle is itself, whatever else lies in it
 
 
 def test_every_shipped_bundle_loads_and_computes_what_it_did() -> None:

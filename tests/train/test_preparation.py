@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skelstream.train.datasets import FILES_READERS
-from skelstream.train.preparation import BLOCK, prepare_files
+from skelstream.train.preparation import BLOCK, Job, do, in_processes, prepare_files
 from skelstream.train.store import Store
 
 READER = FILES_READERS["pku_mmd1"]
@@ -34,7 +35,7 @@ def prepare(store: Path, raw: Path, processes: int = 1, told: list[tuple[int, in
         if told is not None:
             told.append((done, total))
 
-    return prepare_files(store, READER, raw, dataset="pku_mmd1", processes=processes, progress=progress)
+    return prepare_files(store, READER, raw, dataset="pku_mmd1", run=in_processes(processes), progress=progress)
 
 
 def content(store: Path) -> dict[str, bytes]:
@@ -58,13 +59,13 @@ def test_a_killed_preparation_goes_on_where_it_was(raw: Path, tmp_path: Path) ->
 import sys, time
 from pathlib import Path
 from skelstream.train.datasets import FILES_READERS
-from skelstream.train.preparation import prepare_files
+from skelstream.train.preparation import in_processes, prepare_files
 def progress(done, total):
     if done:
         print(done, flush=True)
         time.sleep(60)
 prepare_files(Path({str(tmp_path / "s")!r}), FILES_READERS["pku_mmd1"], Path({str(raw)!r}), dataset="pku_mmd1",
-              processes=1, progress=progress)
+              run=in_processes(1), progress=progress)
 """
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
@@ -91,7 +92,7 @@ def test_other_files_do_not_go_into_what_was_begun(raw: Path, tmp_path: Path) ->
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_files(tmp_path / "s", READER, mine, dataset="pku_mmd1", processes=1, progress=stop)
+        prepare_files(tmp_path / "s", READER, mine, dataset="pku_mmd1", run=in_processes(1), progress=stop)
     (mine / "label" / "0002-M.txt").write_text("9,0,2,2\n9,1,2,2\n")
     with pytest.raises(ValueError, match="other files; remove it"):
         prepare(tmp_path / "s", mine)
@@ -116,6 +117,27 @@ def test_bad_files_are_named_and_skipped(raw: Path, tmp_path: Path) -> None:
         prepare(tmp_path / "none", mine)
     with pytest.raises(ValueError, match="exists already"):
         prepare(tmp_path / "s", raw)
+
+
+def test_of_two_attempts_at_once_the_first_to_end_counts(tmp_path: Path) -> None:
+    def write(what: str, meanwhile: Callable[[], object] = lambda: None) -> Callable[[Path], None]:
+        def to(path: Path) -> None:
+            path.mkdir()
+            meanwhile()
+            (path / "what").write_text(what)
+
+        return to
+
+    def job(write: Callable[[Path], None]) -> Job:
+        return Job(what="", files=3, place=tmp_path / "place", write=write)
+
+    second = job(write("second"))
+    # The first is given up for lost and goes on all the same: the second begins and ends in its middle.
+    assert do(job(write("first", meanwhile=lambda: do(second, "b"))), "a") == 3
+    assert (tmp_path / "place" / "what").read_text() == "second"
+    assert do(job(write("third")), "c") == 3  # the place is taken: nothing is done
+    assert (tmp_path / "place" / "what").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
 def _alive(process: int) -> bool:
