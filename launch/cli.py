@@ -290,6 +290,27 @@ def bench_pretrain(
     return max(run(clips, size, batch, seconds, seed) for size in hidden)
 
 
+def bench_train(
+    *,
+    store: Path,
+    hidden: int = 256,
+    batch: int = 64,
+    steps: int = 6,
+    rounds: int = 3,
+    lose_a_node: Path | None = None,
+) -> int:
+    """Pretraining on Ray: what it costs beside a bare loop, what a second worker gives, and the loss of a node.
+
+    Args:
+        store: a prepared store to take clips from.
+        steps: steps that are timed, each way and round.
+        lose_a_node: also lose one of three simulated nodes in a run whose folder this is; its curves.png shows where.
+    """
+    from .bench_train import bench_train as run
+
+    return run(store, hidden, batch, steps, rounds, lose_a_node)
+
+
 def import_(
     checkpoint: Positional[Path],
     out: Positional[Path],
@@ -314,7 +335,7 @@ _COMMANDS: _Commands = {
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw},
-    "bench": {"live": bench_live, "pretrain": bench_pretrain},
+    "bench": {"live": bench_live, "pretrain": bench_pretrain, "train": bench_train},
 }
 
 

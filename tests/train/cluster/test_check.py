@@ -33,7 +33,7 @@ from skelstream.train.recording import Recording  # noqa: E402
 from skelstream.train.store import write_store  # noqa: E402
 
 if TYPE_CHECKING:
-    from skelstream.tests.train.cluster.conftest import Machines
+    from skelstream.train.cluster.simulated import Machines
 
 
 def _may_mount() -> bool:

@@ -25,7 +25,7 @@ from skelstream.train.cluster.connect import connected, nodes, on_node, token_de
 from skelstream.train.cluster.knock import knock  # noqa: E402
 
 if TYPE_CHECKING:
-    from skelstream.tests.train.cluster.conftest import Machines
+    from skelstream.train.cluster.simulated import Machines
 
 pytestmark = pytest.mark.usefixtures("without_ray_settings")
 WITHIN_S = 30.0  # what the issue grants for a refusal

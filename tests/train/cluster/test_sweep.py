@@ -31,7 +31,7 @@ from skelstream.train.recording import Recording
 from skelstream.train.store import write_store
 
 if TYPE_CHECKING:
-    from skelstream.tests.train.cluster.conftest import Machines
+    from skelstream.train.cluster.simulated import Machines
 
 CONFIG = PretrainingSweep(hidden=8, batch=8, epochs=3, warmup=0, trials=3, probe_every=3, grace=3, reduction=2)
 

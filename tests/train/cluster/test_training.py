@@ -38,7 +38,7 @@ from skelstream.train.store import Store, write_store  # noqa: E402
 from skelstream.train.workers import Workers  # noqa: E402
 
 if TYPE_CHECKING:
-    from skelstream.tests.train.cluster.conftest import Machines
+    from skelstream.train.cluster.simulated import Machines
 
 # A low rate: with a higher one so small a model is chaotic, and with other workers the order of sums leads elsewhere.
 CONFIG = Pretraining(encoder=DSTEConfig(hidden=8, layers=1), batch=12, epochs=12, lr=1e-5, precision="float32")
@@ -175,8 +175,7 @@ def test_a_lost_node_is_survived_with_the_workers_that_are_left(
     def say(line: str) -> None:
         said.append(line)
         if "checkpoint at step 20" in line and other.poll() is None:
-            os.killpg(other.pid, signal.SIGKILL)
-            other.wait()
+            machines.kill(other)
 
     # So slow that the node is lost in the middle: a tenth of a second a step.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
