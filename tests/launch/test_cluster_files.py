@@ -178,6 +178,7 @@ def _processes(of: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow  # two clusters start and stop
 @pytest.mark.skipif(sys.platform != "linux", reason="Slurm runs on Linux")
 @pytest.mark.parametrize("code", [0, 7])
 def test_the_slurm_job_makes_a_cluster_and_takes_it_away(code: int, tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ class TestOnACluster:
         assert len(json.loads((bundle.directory.parent / "engines.json").read_text())["engines"]) == 2
         assert list((bundle.directory / "engines").iterdir())
 
+    @pytest.mark.slow  # a node starts, and its end must be noticed
     def test_a_node_that_is_killed_costs_only_time(self, cluster: Cluster, bundle: Bundle) -> None:
         """Last, for it takes one of the nodes away: at the moment that it is given the task."""
         said: list[str] = []

@@ -202,6 +202,7 @@ def test_a_sweep_compares_trials_and_stops_the_poor_ones(undisturbed: list[Outco
     stopped_as_asha_would(undisturbed)
 
 
+@pytest.mark.slow  # three sessions
 def test_a_sweep_that_is_killed_and_interrupted_goes_on(
     division: Division, place: Place, undisturbed: list[Outcome], tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_killed_driver_goes_on_when_it_is_called_again(store: Path, undisturbe
     assert_same_curve(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.slow  # two nodes start, and the end of one must be noticed
 def test_a_lost_node_is_survived_with_the_workers_that_are_left(
     store: Path, undisturbed: Path, tmp_path: Path, machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
