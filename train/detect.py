@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ class Training:
 
     `smoothing` is the weight of the term between neighbouring frames; 0.15 is MS-TCN's.
     `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
-    `precision` is the encoder's (`device.py`).
+    `precision` is the encoder's (`device.py`). `pieces_of`: compute at most so many windows of a batch at a time, to
+    save memory (0: a worker's whole share at once); it changes nothing else.
     """
 
     size: Size = "small"
@@ -61,6 +63,7 @@ class Training:
     average: float = 0.995
     seed: int = 0
     freeze_encoder: bool = False
+    pieces_of: int = 0
     precision: Precision = "auto"
     checkpoint_every_s: float = 300.0
 
@@ -161,15 +164,21 @@ class DetectorRun:
     def advance(self) -> Tensor:
         """One optimiser step; the whole batch's loss."""
         # Seeded by the step alone, so that a resumed run draws what the uninterrupted one would have drawn.
-        rng = np.random.default_rng((self.config.seed, self.step))
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step + 1)  # DropPath draws from the global generator
-        loss = self.loss(*self.sampler.draw(rng, self.config.batch), generator)
+        seed = self.config.seed * 1_000_003 + self.step
+        joints_BCTVM, labels_BT = self.sampler.draw(np.random.default_rng((self.config.seed, self.step)), self.batch)
+        varied_BCTVM = augment(joints_BCTVM, torch.Generator().manual_seed(seed))  # drawn and done on the CPU
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        # A wrapped detector's gradients are the workers' mean; what is wanted is their sum.
-        (loss * self.workers.count).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        mine = torch.zeros((), device=self.device)
+        for piece in self._pieces():
+            last = piece.stop == self.share.stop
+            with nullcontext() if last else self.workers.without_averaging(self._logits):
+                torch.manual_seed(seed + 1)  # DropPath draws from the global generator
+                loss = self.loss(varied_BCTVM, labels_BT, piece)
+                # A wrapped detector's gradients are the workers' mean; what is wanted is their sum.
+                (loss * self.workers.count).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            mine += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -177,25 +186,26 @@ class DetectorRun:
         with torch.no_grad():
             for name, value in self.detector.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
-        return self.workers.total(loss)
+        return self.workers.total(mine)
 
-    def loss(self, joints_BCTVM: Tensor, labels_BT: Tensor, generator: torch.Generator) -> Tensor:
-        """This worker's part of the loss of a drawn batch, augmented: a scalar to differentiate.
-
-        The workers' parts add up to the loss of the batch.
-        """
-        varied_BCTVM = augment(joints_BCTVM, generator)[self.share].to(self.device)  # drawn and done on the CPU
-        with rows_of_batch(torch.arange(len(joints_BCTVM))[self.share], len(joints_BCTVM)):
-            logits_BTK: Tensor = self._logits(varied_BCTVM)
+    def loss(self, varied_BCTVM: Tensor, labels_BT: Tensor, rows: slice) -> Tensor:
+        """The part that some rows have in a batch's loss, a scalar to differentiate; the parts add up to the loss."""
+        batch = len(varied_BCTVM)
+        with rows_of_batch(torch.arange(batch)[rows], batch):
+            logits_BTK: Tensor = self._logits(varied_BCTVM[rows].to(self.device))
         truth: Tensor = F.cross_entropy(
             logits_BTK.flatten(0, 1),
-            labels_BT[self.share].to(self.device).flatten(),
+            labels_BT[rows].to(self.device).flatten(),
             ignore_index=IGNORE,
             label_smoothing=self.config.label_smoothing,
             reduction="sum",
         )
-        smoothness = smoothness_loss(logits_BTK.log_softmax(-1)) * (len(logits_BTK) / len(joints_BCTVM))
+        smoothness = smoothness_loss(logits_BTK.log_softmax(-1)) * (len(logits_BTK) / batch)
         return truth / (labels_BT != IGNORE).sum().to(self.device) + self.config.smoothing * smoothness
+
+    def _pieces(self) -> list[slice]:
+        size, end = self.config.pieces_of or self.batch, self.share.stop
+        return [slice(first, min(first + size, end)) for first in range(self.share.start, end, size)]
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

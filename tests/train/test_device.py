@@ -166,7 +166,7 @@ def test_a_detector_is_trained_where_it_is(store: Store) -> None:
     drawn = run.sampler.draw(np.random.default_rng(0), 4)
     with fake():
         run.detector.to(ELSEWHERE)
-        loss = run.loss(*drawn, torch.Generator().manual_seed(0))
+        loss = run.loss(*drawn, slice(0, 4))
     assert loss.device == ELSEWHERE
 
 

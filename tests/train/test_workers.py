@@ -130,10 +130,10 @@ def test_workers_learn_what_one_with_the_whole_batch_learns(
 
 
 def test_workers_train_the_detector_that_one_trains(actors: Path, tmp_path: Path) -> None:
-    """Windows of which some frames count for nothing, and shares of 3 and 4: the mean is over the whole batch."""
+    """Windows of which some frames count for nothing, and shares of 3 and 4 in pieces of 2: the mean is over all."""
     config = Training(batch=7, lr=1e-3, warmup=0, precision="float32")
     alone, gradient = learnt(actors, config, ALONE, 3)
-    for told in together(2, tmp_path, actors, config, 3):
+    for told in together(2, tmp_path, actors, replace(config, pieces_of=2), 3):
         assert told["losses"] == pytest.approx(alone, rel=1e-4)
         torch.testing.assert_close(told["gradient"], gradient, rtol=1e-3, atol=1e-3 * float(gradient.abs().max()))
 
