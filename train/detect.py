@@ -142,6 +142,7 @@ class DetectorRun:
         self.average = {name: value.detach().clone() for name, value in self.detector.state_dict().items()}
         self.step, self.total = 0, config.steps
         self.seconds = 0.0
+        self._start = "random" if start is None else weights_digest(start.encoder)
 
     @property
     def device(self) -> torch.device:
@@ -228,6 +229,7 @@ class DetectorRun:
         """Where the weights come from, for the bundle."""
         return {
             "training": asdict(self.config),
+            "start": self._start,
             "minutes": round(self.seconds / 60, 1),
             "data": sorted({f"{s.dataset} ({s.source}): {s.licence}" for s in self.stores}),
         }
