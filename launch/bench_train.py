@@ -44,9 +44,7 @@ def bench_train(store: Path, hidden: int, batch: int, steps: int, rounds: int, l
     config = Pretraining(encoder=DSTEConfig(hidden=hidden), batch=batch, epochs=10**6, precision="float32")
     cores = len(os.sched_getaffinity(0))
     if rounds and cores < 2:
-        raise ValueError(
-            "two workers need two cores, and there is one; give --rounds 0 for the lost node alone"
-        )
+        raise ValueError("two workers need two cores, and there is one; give --rounds 0 for the lost node alone")
     rates: dict[str, list[float]] = {name: [] for name in _WAYS}
     starts: dict[str, list[float]] = {name: [] for name in _WAYS}
     with tempfile.TemporaryDirectory() as scratch, connected():
