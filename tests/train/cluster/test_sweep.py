@@ -252,6 +252,7 @@ def test_a_sweep_that_is_killed_and_interrupted_goes_on(
     stopped_as_asha_would([found[number] for number in dict.fromkeys([0, *order])])
 
 
+@pytest.mark.slow  # waits for a trial to come back
 def test_a_trial_that_is_killed_goes_on_from_its_checkpoint(
     division: Division, place: Place, machines: Machines, undisturbed: list[Outcome], tmp_path: Path
 ) -> None:

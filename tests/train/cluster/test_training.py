@@ -133,6 +133,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(
     assert_same_curve(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.slow  # two sessions
 def test_a_killed_driver_goes_on_when_it_is_called_again(store: Path, undisturbed: Path, tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import sys
