@@ -10,6 +10,8 @@ import torch
 
 from skelstream.encoder.build import build_encoder
 from skelstream.encoder.config import AnyEncoderConfig, DSTEConfig, STTRConfig
+from skelstream.encoder.detector import Detector
+from skelstream.encoder.export import save_bundle
 from skelstream.encoder.modality import MODALITIES, Modality
 from skelstream.encoder.normalise import NORMALISATIONS, Normalisation
 from skelstream.train.pretrained import load_pretrained, random_encoder
@@ -52,10 +54,14 @@ def test_a_run_from_before_there_were_kinds(tmp_path: Path) -> None:
     assert load_pretrained(str(tmp_path)).encoder.config == DSTEConfig(hidden=8, layers=1)
 
 
-def test_a_bundles_encoder_keeps_the_bundles_normalisation() -> None:
-    loaded = load_pretrained("small")
-    assert (loaded.modality, loaded.normalisation) == ("joint", "torso")
-    assert loaded.encoder.config == DSTEConfig.named("small")
+@pytest.mark.parametrize("normalisation", ["torso", "facing"])
+def test_a_bundles_encoder_keeps_the_bundles_normalisation(tmp_path: Path, normalisation: Normalisation) -> None:
+    encoder = DSTEConfig(hidden=16, layers=1)
+    config = Detector.Config(encoder=encoder, classes=("background", "wave"), normalisation=normalisation)
+    save_bundle(Detector(config).eval(), tmp_path / "bundle")
+    loaded = load_pretrained(str(tmp_path / "bundle"))
+    assert (loaded.modality, loaded.normalisation) == ("joint", normalisation)
+    assert loaded.encoder.config == encoder
 
 
 @pytest.mark.parametrize("state", [{"step": 1}, {"encoder": {}, "config": {}, "modality": "joint"}])
