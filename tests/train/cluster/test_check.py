@@ -140,6 +140,7 @@ def test_a_node_with_other_disks_is_named(session: Machines, places: Places) -> 
         wait_until_gone(odd_node)
 
 
+@pytest.mark.slow  # a node starts
 @pytest.mark.skipif(not _may_mount(), reason="disks may not be mounted here")
 def test_a_node_without_skelstream_is_named(session: Machines) -> None:
     before = set(nodes())
@@ -163,6 +164,7 @@ def wait_until_gone(node: Node) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow  # waits for it
 def test_a_node_that_hangs_is_named(session: Machines, places: Places) -> None:
     before = set(nodes())
     process = session.node()

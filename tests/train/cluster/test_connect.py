@@ -187,6 +187,7 @@ def _may_unshare() -> bool:
     )
 
 
+@pytest.mark.slow  # a node starts
 @pytest.mark.skipif(not _may_unshare(), reason="other namespaces may not be made here")
 def test_a_machine_outside_the_cluster_is_told_so(two_nodes: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process namespace of its own there is no raylet, as on a machine that never joined."""

@@ -189,6 +189,7 @@ class TestOnACluster:
         (row,) = compile_everywhere(other.directory, [Target.parse("torch")])
         assert not row.ok and "differs from the reference" in row.reason and "\n" not in row.reason
 
+    @pytest.mark.slow  # waits for one
     def test_no_answer_in_time_is_one_line(self, cluster: Cluster, bundle: Bundle) -> None:
         said: list[str] = []
         (row,) = compile_everywhere(bundle.directory, [Target.parse("openvino")], timeout_s=1e-3, say=said.append)
@@ -196,6 +197,7 @@ class TestOnACluster:
         assert sum("compiling for" in line for line in said) == 2  # both nodes were tried
         assert not list(bundle.directory.rglob("engines/*"))
 
+    @pytest.mark.slow  # a node starts
     def test_a_node_with_a_gpu_tells_what_is_missing(self, cluster: Cluster, bundle: Bundle) -> None:
         """This holds until the TensorRT engine exists; then a node without the library is what is told of."""
         node = cluster.add_node(num_cpus=0, num_gpus=1, **NODE)

@@ -152,6 +152,7 @@ def test_a_block_whose_process_is_killed_in_its_middle_is_read_again(
     assert {path.name for path in tmp_path.iterdir()} == {"store", "there"}
 
 
+@pytest.mark.slow  # the end of a node must be noticed
 def test_a_block_whose_node_is_lost_is_read_by_another(
     two_nodes: Cluster, raw: Path, here: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_block_whose_node_is_lost_is_read_by_another(
     assert {path.name for path in tmp_path.iterdir()} == {"store", "there"}
 
 
+@pytest.mark.slow  # processes start and are killed, three times
 def test_files_that_kill_whoever_reads_them_are_named_in_the_end(
     two_nodes: Cluster, raw: Path, here: dict[str, bytes], tmp_path: Path
 ) -> None:

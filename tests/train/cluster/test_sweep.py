@@ -272,6 +272,7 @@ def test_a_trial_that_is_killed_goes_on_from_its_checkpoint(
     assert killed == undisturbed[0]
 
 
+@pytest.mark.slow  # trials
 def test_a_trial_that_fails_is_listed_with_its_reason(division: Division, place: Place, tmp_path: Path) -> None:
     config = replace(CONFIG, trials=1, space=PretrainingSpace(lr=(1e25, 1e25)))
     said: list[str] = []
@@ -282,6 +283,7 @@ def test_a_trial_that_fails_is_listed_with_its_reason(division: Division, place:
     assert said[-1] == "no trial went through; sweep.md gives the reasons"
 
 
+@pytest.mark.slow  # trials
 def test_probes_are_fitted_to_the_frozen_encoders_features(division: Division, place: Place, tmp_path: Path) -> None:
     from skelstream.train.pretrained import load_pretrained
     from skelstream.train.probes import Exact, fit_probe

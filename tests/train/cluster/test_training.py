@@ -201,6 +201,7 @@ class SlowJob(PretrainingJob):
         return Slow(self._clips(), self.config, workers=workers)
 
 
+@pytest.mark.slow  # a session more
 def test_what_was_begun_without_a_cluster_goes_on_with_one_and_wrong_requests_are_refused(
     store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
