@@ -17,6 +17,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from ..stream.processes import Settings
+from ..train.cluster.on_ray import TrainingLost
 from .cli_engines import engines
 
 PoseModel = Literal["lite", "full", "heavy"]
@@ -355,6 +356,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"skelstream: {error}", file=sys.stderr)
         return 2
+    except TrainingLost as error:
+        print(f"skelstream: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.startswith("skelstream"):
             raise

@@ -22,7 +22,7 @@ from ..train.detect import Training
 from ..train.native_streams import NativeStreams, native_streams
 from ..train.pretrain import Pretraining, pretrain
 from ..train.pretrained import Pretrained, load_pretrained, random_encoder
-from ..train.protocols import Protocol, protocol
+from ..train.protocols import protocol_of
 from ..train.recipes import RECIPES, run_recipe
 from ..train.splits import may_pretrain
 from ..train.store import Store
@@ -94,7 +94,7 @@ def pretrain_(
         from .on_ray import pretrain_on_ray
 
         return pretrain_on_ray(stores, protocol, start, out, config, where)
-    chosen = _protocol(opened, protocol).train if protocol else may_pretrain
+    chosen = protocol_of(opened, protocol).train if protocol else may_pretrain
     pretrain(Clips(opened, chosen), out, config, say, load_pretrained(start) if start else None)
     return 0
 
@@ -202,7 +202,7 @@ def ablation_(
 ) -> int:
     """What each part of the method is worth: short pretraining without it, then probes. OUT/ablation.png."""
     opened = [Store(path) for path in stores]
-    parts = _protocol(opened, protocol)
+    parts = protocol_of(opened, protocol)
     ablation(Clips(opened, parts.train, actions=True), Clips(opened, parts.test, actions=True), config, out, say)
     return 0
 
@@ -312,7 +312,7 @@ def _clip_task(
     on: _OnClips, config: C, *, causal: bool = False,
 ) -> int:  # fmt: skip
     opened = [Store(path) for path in on.stores]
-    parts = _protocol(opened, on.protocol)
+    parts = protocol_of(opened, on.protocol)
     train, test = (Clips(opened, part, actions=True) for part in (parts.train, parts.test))
     task(_start(on.start, on.size, opened, causal), train, test, config, on.out, say)
     say(f"{on.out}/results.json")
@@ -327,19 +327,12 @@ def _dense_task(
     opened = [Store(path) for path in stores]
     encoder = _start(start, size, opened, False)
     if named:
-        parts = _protocol(opened, named)
+        parts = protocol_of(opened, named)
         task(encoder, native_streams(opened, parts.train), native_streams(opened, parts.test), config, out, say)
     else:
         leaving_one_out(encoder, native_streams(opened), config, out, say)
     say(f"{out}/results.json")
     return 0
-
-
-def _protocol(stores: Sequence[Store], name: str) -> Protocol:
-    datasets = {store.dataset for store in stores}
-    if len(datasets) != 1:
-        raise ValueError(f"a protocol divides one data set; the stores hold {', '.join(sorted(datasets)) or 'none'}")
-    return protocol(datasets.pop(), name)
 
 
 def _start(start: str, size: Size, stores: Sequence[Store], causal: bool) -> Pretrained:

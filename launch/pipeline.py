@@ -7,12 +7,11 @@
     OUT/evaluation   the bundle on the test people, where the set has some
     OUT/engines.json what was compiled where, and what could not be
 
-Each part that is finished is passed over when the same command is called again, and one that was stopped goes on.
+Called again, a finished store or run is passed over and one that was stopped goes on; what follows is done anew.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +70,7 @@ def pipeline(
         job = DetectorJob(stores=(store,), config=training, start=str(out / "pretrained"))
         run = train_on_ray(job, out / "detector", within, say)
         assert isinstance(run, DetectorRun)
-        _bundle_of(run, store, out)
+        write_bundle(trained(run), [Store(store)], out)
         _announce("evaluate")
         if streams_of([Store(store)], ("test",)):
             evaluate_bundle(str(out / "bundle"), [store], out / "evaluation", "test", "auto", _TEST_HOP)
@@ -81,13 +80,6 @@ def pipeline(
         code = compile_for(Bundle.load(out / "bundle"), asked)
     say(f"done: skelstream live --model {out}")
     return code
-
-
-def _bundle_of(run: DetectorRun, store: Path, out: Path) -> None:
-    """The run's bundle at `out`/bundle, in place of one that an earlier call left."""
-    if (out / "bundle").exists():
-        shutil.rmtree(out / "bundle")
-    write_bundle(trained(run), [Store(store)], out)
 
 
 def _announce(part: str) -> None:

@@ -11,7 +11,7 @@ detector and from its pretraining, on the sets without a published division of u
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,14 @@ def protocol(dataset: str, name: str) -> Protocol:
         return lambda store, entry: store.dataset == dataset and rule(entry) == which
 
     return Protocol(dataset=dataset, name=name, train=part("train"), test=part("test"))
+
+
+def protocol_of(stores: Sequence[Store], name: str) -> Protocol:
+    """The protocol of the one set that the stores hold. Raises ValueError if they hold none or several."""
+    datasets = {store.dataset for store in stores}
+    if len(datasets) != 1:
+        raise ValueError(f"a protocol divides one data set; the stores hold {', '.join(sorted(datasets)) or 'none'}")
+    return protocol(datasets.pop(), name)
 
 
 def names(dataset: str) -> tuple[str, ...]:

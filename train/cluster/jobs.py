@@ -12,7 +12,7 @@ from ..detect import DetectorRun, Training, frame_accuracy
 from ..loop import TrainingRun
 from ..pretrain import Pretraining, PretrainingRun
 from ..pretrained import Pretrained, load_pretrained
-from ..protocols import protocol
+from ..protocols import protocol_of
 from ..splits import may_pretrain
 from ..store import Store
 from ..streams import streams_of
@@ -72,9 +72,7 @@ class PretrainingJob:
         opened = [Store(path) for path in self.stores]
         if not self.protocol:
             return Clips(opened, may_pretrain)
-        if len(datasets := {store.dataset for store in opened}) != 1:
-            raise ValueError(f"a protocol divides one data set; the stores hold {', '.join(sorted(datasets))}")
-        return Clips(opened, protocol(datasets.pop(), self.protocol).train)
+        return Clips(opened, protocol_of(opened, self.protocol).train)
 
     def _start(self) -> Pretrained | None:
         return load_pretrained(self.start) if self.start else None
@@ -102,7 +100,7 @@ class DetectorJob:
         """The share of the validation people's frames that are right; 0 where there are none such people."""
         assert isinstance(run, DetectorRun)
         averaged = run.averaged().to(run.device)
-        return frame_accuracy(averaged, streams_of(self._stores(), ("val",)), precision=self.config.precision)
+        return frame_accuracy(averaged, streams_of(run.stores, ("val",)), precision=self.config.precision)
 
     def _stores(self) -> list[Store]:
         return [Store(path) for path in self.stores]

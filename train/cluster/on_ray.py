@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+class TrainingLost(RuntimeError):
+    """A run ended before its end, for a reason that no other request would mend: one line says which."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OnRay:
     """Where to train, and with how much of it.

@@ -30,7 +30,7 @@ from .check import require_same_view
 from .checkpoints import Checkpoints, filesystem
 from .connect import connected, nodes
 from .jobs import Job
-from .on_ray import OnRay
+from .on_ray import OnRay, TrainingLost
 from .watching import Began, Done, Saved, TellOfLosses, Watcher, Watching
 
 
@@ -39,7 +39,7 @@ def train_on_ray(job: Job, out: Path, where: OnRay, say: Say) -> TrainingRun:
 
     The newest checkpoint counts for pretraining, the best for what is fine-tuned.
     Raises ValueError, before anything starts, for a job that makes no run, a cluster that cannot be reached, is too
-    small or does not see the data or the storage; RuntimeError when more workers were lost than may be.
+    small or does not see the data or the storage; `TrainingLost` when more workers were lost than may be.
     """
     run = job.run(ALONE)
     with connected("" if where.ray == "local" else where.ray):
@@ -56,7 +56,7 @@ def train_on_ray(job: Job, out: Path, where: OnRay, say: Say) -> TrainingRun:
                 _fit(job, where, workers, gpus, storage, folder, say)
             state = checkpoints.best_state() if job.better == "higher" else checkpoints.newest()
             if state is None:
-                raise RuntimeError(
+                raise TrainingLost(
                     f"training ended, but {storage} holds no checkpoint; is it the same storage for all?"
                 )
             run.load_state_dict(state)
@@ -115,7 +115,7 @@ def _fit(job: Job, where: OnRay, workers: int, gpus: bool, storage: str, folder:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
             why = str(error).strip().splitlines()
-            raise RuntimeError(f"training failed, {watching.losses} times: {why[-1] if why else error}") from error
+            raise TrainingLost(f"training failed, {watching.losses} times: {why[-1] if why else error}") from error
 
 
 def _work(config: Mapping[str, Any]) -> None:

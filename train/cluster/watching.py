@@ -10,14 +10,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import ray
 from ray.train import Checkpoint, UserCallback
-from ray.train.v2._internal.execution.context import TrainRunContext
 
 from ..loop import Say, progress
 from ..run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ray.train.v2._internal.execution.context import TrainRunContext
 
 _EVERY_S = 0.5
 
