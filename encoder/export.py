@@ -2,8 +2,9 @@
 
     save_bundle(detector, Path("runs/mine/bundle"), hz=30.0)
 
-The graph takes raw joints and gives the task's answer for any batch size. Its weights are stored in half precision,
-each behind a Cast to float32; that halves the file and changes no number, since they were rounded first (`weights.py`).
+The graph takes raw joints and gives the task's answer for any batch size; it is the folded one (`folded.py`). Its
+weights are stored in half precision, each behind a Cast to float32; that halves the file and changes no number, since
+they were rounded first (`weights.py`). What was folded of two of them is kept in float32.
 
 Shapes: B batch, P probe window, C coordinate, T frame, V joint, M person.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ from onnx import numpy_helper
 from .bundle import F32, Bundle, BundleConfig, DecodeParameters, Reference
 from .config import Task, layout_of
 from .deployed import Deployed
+from .folded import Folded, fold
+from .graph.calibrate import calibrate
+from .graph.int8 import write_scales
+from .graph.model import widen
 from .layout import COCO_BONES, NTU25
 from .weights import pack, round_to_half
 
@@ -42,11 +47,14 @@ def save_bundle(
     metrics: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     probes_PCTVM: F32 | None = None,
+    windows_WCTVM: F32 | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
     """Write weights, graph, reference and config as one bundle, whole or not at all, in place of an older one there.
 
     `hz` is the clock that the windows were trained on. `probes_PCTVM` are the windows on which every engine will be
-    compared with this model; without them, figures drawn here.
+    compared with this model; without them, figures drawn here. `windows_WCTVM` are real windows on which the graph is
+    calibrated for int8 (`graph/calibrate.py`); without them it can be compiled to floating point alone.
     Raises ValueError for weights that float16 cannot hold, or a directory that is something else.
     """
     c = model.config
@@ -67,14 +75,28 @@ def save_bundle(
     rounded.load_state_dict(round_to_half(model.state_dict()))
     probes = probe_windows(config) if probes_PCTVM is None else np.ascontiguousarray(probes_PCTVM, dtype=np.float32)
     with torch.inference_mode():
-        logits = rounded(torch.from_numpy(probes)).numpy()
+        logits = rounded(torch.tensor(probes)).numpy()
+    graph = to_onnx(rounded)
+    if windows_WCTVM is not None:
+        graph = calibrated(graph, windows_WCTVM, say)
     return Bundle.save(
         directory,
         config,
         weights=pack(rounded.state_dict()),
-        graph=to_onnx(rounded),
+        graph=graph,
         reference=Reference(joints=probes, logits=logits),
     )
+
+
+def calibrated(graph: bytes, windows_WCTVM: F32, say: Callable[[str], None]) -> bytes:
+    """The graph with the scales for int8 that suit these windows. Raises ValueError if there are too few of them."""
+    widened = onnx.load_model_from_string(graph)
+    widen(widened)
+    found = calibrate(widened, windows_WCTVM, say=say)
+    model = onnx.load_model_from_string(graph)
+    write_scales(model, found.scales)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def to_onnx(model: Deployed) -> bytes:
@@ -85,26 +107,56 @@ def to_onnx(model: Deployed) -> bytes:
     """
     c = model.config.encoder
     example = torch.zeros(2, c.coords, c.frames, c.joints, c.people)
+    folded = fold(copy.deepcopy(model).cpu())
+    asked = folded.asked
     logging.getLogger("torch.onnx._internal.exporter").setLevel(logging.ERROR)  # it misses torchvision; we do not
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            copy.deepcopy(model).cpu().eval(),
-            (example,),
+            _Asked(folded),
+            (example, *asked),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT, *folded.ASKED[: len(asked)]],
             output_names=[OUTPUT[model.config.task]],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=({0: torch.export.Dim("batch")}, *_dynamic(folded)),
             verbose=False,
         )
     assert program is not None
     graph = program.model_proto
     _forget_origin(graph)
+    _settle(graph.graph, dict(zip(folded.ASKED, asked, strict=False)))
     _halve(graph.graph)
     onnx.checker.check_model(graph, full_check=True)
     content: bytes = graph.SerializeToString()
     return content
+
+
+class _Asked(torch.nn.Module):
+    """A folded model whose choice of frames is an input, so that the exporter does not fold it into the graph."""
+
+    def __init__(self, folded: Folded) -> None:
+        super().__init__()
+        self.folded = folded
+
+    def forward(self, joints_BCTVM: torch.Tensor, *asked: torch.Tensor) -> torch.Tensor:
+        return self.folded.answer(joints_BCTVM, *asked)
+
+
+def _dynamic(folded: Folded) -> tuple[tuple[dict[int, object], ...], ...]:
+    """Which axes of `Folded.asked`, one argument as the exporter sees them, may be shorter in a narrowed graph."""
+    if not folded.asked:
+        return ()
+    frames, joints = torch.export.Dim("frames"), torch.export.Dim("joints")
+    return (({0: frames}, {0: joints}, {0: frames, 1: joints}),)
+
+
+def _settle(graph: onnx.GraphProto, values: Mapping[str, torch.Tensor]) -> None:
+    """Turn these inputs into constants: all frames of the window, until somebody asks for fewer."""
+    kept = [value for value in graph.input if value.name not in values]
+    del graph.input[:]
+    graph.input.extend(kept)
+    graph.initializer.extend(numpy_helper.from_array(value.numpy(), name) for name, value in values.items())
 
 
 def probe_windows(config: BundleConfig) -> F32:
@@ -166,7 +218,7 @@ def _halve(graph: onnx.GraphProto) -> None:
     casts = []
     for tensor in graph.initializer:
         value = numpy_helper.to_array(tensor)
-        if value.dtype != np.float32 or value.ndim == 0:
+        if value.dtype != np.float32 or value.ndim == 0 or tensor.name in Folded.ASKED:
             continue
         with np.errstate(over="ignore"):
             half = value.astype(np.float16)

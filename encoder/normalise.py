@@ -46,7 +46,9 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     and the scale, so that the distance between two people survives. A person is absent from a frame when all of their
     joints are exactly zero there; the absent stay exactly zero and count for nothing, and an empty window stays zero.
     """
-    present_BTM = (joints_BCTVM.abs().amax(dim=(1, 3)) > 0).to(joints_BCTVM.dtype)
+    # The greatest along one axis after the other, and joints and people as one axis: engines are slow at reducing over
+    # several axes and at broadcasting over five.
+    present_BTM = (joints_BCTVM.abs().amax(dim=1).transpose(2, 3).amax(dim=-1) > 0).to(joints_BCTVM.dtype)
     subject_B1T = present_BTM[:, None, :, 0]
 
     base_BCT = joints_BCTVM[:, :, :, _BASE, 0]
@@ -55,8 +57,9 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     origin_BCT = _mean(base_BCT * subject_B1T, subject_B1T, causal)
     torso_B1T = _mean(length_B1T * subject_B1T, subject_B1T, causal).clamp(*TORSO_LIMITS_M)
 
-    scaled = (joints_BCTVM - origin_BCT[..., None, None]) * (TORSO / torso_B1T)[..., None, None]
-    return scaled * present_BTM[:, None, :, None, :]
+    present_B1TX = present_BTM[:, None, :, None].expand(-1, -1, -1, joints_BCTVM.shape[3], -1).flatten(3)
+    scaled_BCTX = (joints_BCTVM.flatten(3) - origin_BCT[..., None]) * (TORSO / torso_B1T)[..., None] * present_B1TX
+    return scaled_BCTX.view_as(joints_BCTVM)
 
 
 def facing(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
@@ -72,10 +75,10 @@ def facing(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     length_BT = (across_BCT[:, 0].square() + across_BCT[:, 2].square()).sqrt()
     known_BT = length_BT > _NO_FACING * TORSO
     along = length_BT.clamp(min=_NO_FACING * TORSO)
-    cos_BT11 = torch.where(known_BT, across_BCT[:, 0] / along, 1.0)[..., None, None]
-    sin_BT11 = torch.where(known_BT, across_BCT[:, 2] / along, 0.0)[..., None, None]
-    x, y, z = x_BCTVM.unbind(dim=1)
-    return torch.stack((cos_BT11 * x + sin_BT11 * z, y, cos_BT11 * z - sin_BT11 * x), dim=1)
+    cos_BT1 = torch.where(known_BT, across_BCT[:, 0] / along, 1.0)[..., None]
+    sin_BT1 = torch.where(known_BT, across_BCT[:, 2] / along, 0.0)[..., None]
+    x, y, z = x_BCTVM.flatten(3).unbind(dim=1)
+    return torch.stack((cos_BT1 * x + sin_BT1 * z, y, cos_BT1 * z - sin_BT1 * x), dim=1).view_as(x_BCTVM)
 
 
 def image(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:

@@ -84,13 +84,19 @@ class SkeletonEncoder(nn.Module):
 
     def temporal(self, joints_BCTVM: Tensor, weights_BK: Tensor | None = None) -> Tensor:
         """The temporal stream's output (B, T, H)."""
-        embedded_BTH = self._embed(self.t_embedding, temporal_tokens, joints_BCTVM, weights_BK)
-        return self._through(self.t_layers, embedded_BTH, self.t_position_TH)
+        return self._through(self.t_layers, self.embed_temporal(joints_BCTVM, weights_BK), self.t_position_TH)
 
     def spatial(self, joints_BCTVM: Tensor, weights_BK: Tensor | None = None) -> Tensor:
         """The spatial stream's output (B, M * V, H)."""
-        embedded_BNH = self._embed(self.s_embedding, spatial_tokens, joints_BCTVM, weights_BK)
-        return self._through(self.s_layers, embedded_BNH, self.s_position_NH)
+        return self._through(self.s_layers, self.embed_spatial(joints_BCTVM, weights_BK), self.s_position_NH)
+
+    def embed_temporal(self, joints_BCTVM: Tensor, weights_BK: Tensor | None = None) -> Tensor:
+        """The temporal stream's tokens (B, T, H) before positions and layers."""
+        return self._embed(self.t_embedding, temporal_tokens, joints_BCTVM, weights_BK)
+
+    def embed_spatial(self, joints_BCTVM: Tensor, weights_BK: Tensor | None = None) -> Tensor:
+        """The spatial stream's tokens (B, M * V, H) before positions and layers."""
+        return self._embed(self.s_embedding, spatial_tokens, joints_BCTVM, weights_BK)
 
     def _embed(
         self, embed: nn.Module, tokens: Callable[[Tensor], Tensor], joints_BCTVM: Tensor, weights_BK: Tensor | None

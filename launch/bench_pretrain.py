@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..encoder.dste import DSTE
-from ..encoder.skeleton_encoder import sinusoids
 from ..train.clips import Clips
 from ..train.device import computed_in, described, training_device
 from ..train.objectives.mgfd import VIEWS
 from ..train.pretrain import Pretraining, PretrainingRun
 from ..train.projectors import Projectors
+from .published import PublishedDSTE
 
 
 def bench_pretrain(clips: Clips, hidden: int, batch: int, seconds: float, seed: int) -> int:
@@ -70,7 +70,7 @@ class _Published:
         torch.manual_seed(seed)
         self.clips, self.batch, self.device = clips, batch, device
         self.rng = np.random.default_rng(seed)
-        self.model = _PublishedDSTE(hidden).to(device)
+        self.model = PublishedDSTE(DSTE.Config(hidden=hidden)).to(device)
         self.projectors = Projectors(hidden).to(device)
         self.optimizer = torch.optim.Adam([*self.model.parameters(), *self.projectors.parameters()], lr=1e-4)
 
@@ -79,7 +79,7 @@ class _Published:
         samples = [[self._view(int(i)) for i in chosen] for _ in range(VIEWS)]
         projected = []
         for view in samples:
-            projected.append(self.projectors(self.model(torch.stack(view).to(self.device))))
+            projected.append(self.projectors(self.model.clip(torch.stack(view).to(self.device))))
         loss = torch.zeros((), device=self.device)
         for domain, weight in (("temporal", 0.5), ("spatial", 0.5), ("instance", 1.0)):
             loss = loss + weight * _published_loss([p[domain] for p in projected])
@@ -109,65 +109,6 @@ class _Published:
             np.fill_diagonal(matrix, 1)
             y = np.einsum("ij,jtvm->itvm", matrix, y)
         return torch.from_numpy(y.astype(np.float32))
-
-
-class _PublishedDSTE(nn.Module):
-    """The encoder with PyTorch's own attention, branch after branch."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.t_embedding, self.s_embedding = (
-            nn.Sequential(nn.Linear(n, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, hidden))
-            for n in (150, 192)
-        )
-        self.t_layers = nn.ModuleList(_PublishedLayer(hidden, 64) for _ in range(2))
-        self.s_layers = nn.ModuleList(_PublishedLayer(hidden, 50) for _ in range(2))
-        self.t_position: Tensor
-        self.register_buffer("t_position", sinusoids(64, hidden))
-        self.s_position = nn.Parameter(torch.randn(50, hidden) * 0.02)
-
-    def forward(self, x_BCTVM: Tensor) -> Tensor:
-        t = self.t_embedding(x_BCTVM.permute(0, 2, 4, 3, 1).flatten(2))
-        s = self.s_embedding(x_BCTVM.permute(0, 4, 3, 2, 1).flatten(3).flatten(1, 2))
-        for layer in self.t_layers:
-            t = layer(t + self.t_position)
-        for layer in self.s_layers:
-            s = layer(s + self.s_position)
-        return torch.cat((t.amax(dim=1), s.amax(dim=1)), dim=-1)
-
-
-class _PublishedLayer(nn.Module):
-    def __init__(self, hidden: int, tokens: int) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(hidden, 1, batch_first=True)
-        self.convolution = nn.Conv1d(hidden, hidden, 1)
-        self.mix1, self.mix2 = nn.Linear(tokens, tokens), nn.Linear(tokens, tokens)
-        self.ca1, self.ca2, self.dsa1, self.dsa2 = (nn.LayerNorm(hidden) for _ in range(4))
-        self.ca_mlp, self.dsa_mlp = (
-            nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, hidden)) for _ in range(2)
-        )
-        self.gap = torch.arange(0, tokens, 4)
-
-    def forward(self, x_BNH: Tensor) -> Tensor:
-        c = x_BNH + F.relu(self.convolution(x_BNH.transpose(1, 2)).transpose(1, 2))
-        c = self._attend(self.ca1(c)) + x_BNH
-        c = _drop_path(self.ca_mlp(self.ca2(c)))
-        shifted = x_BNH.transpose(1, 2)
-        shifted = (self.mix2(F.relu(self.mix1(shifted))) + shifted).transpose(1, 2).clone()
-        shifted[:, self.gap] = x_BNH[:, self.gap]
-        branches = []
-        for branch in (shifted, x_BNH):
-            attended = self._attend(self.dsa1(branch)) + branch
-            branches.append(attended + _drop_path(self.dsa_mlp(self.dsa2(attended))))
-        return 0.5 * c + 0.25 * (branches[0] + branches[1])
-
-    def _attend(self, x_BNH: Tensor) -> Tensor:
-        out: Tensor = self.attention(x_BNH, x_BNH, x_BNH)[0]
-        return _drop_path(out)
-
-
-def _drop_path(x_BNH: Tensor) -> Tensor:
-    return x_BNH * ((torch.rand(len(x_BNH), 1, 1, device=x_BNH.device) >= 0.1).float() / 0.9)
 
 
 def _published_loss(z: list[Tensor]) -> Tensor:

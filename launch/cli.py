@@ -16,12 +16,13 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
+from ..encoder.engine.compile import EngineChoice
 from ..stream.processes import Settings
 from ..train.cluster.on_ray import TrainingLost
+from .cli_bench import COMMANDS as BENCHES
 from .cli_engines import engines
 
 PoseModel = Literal["lite", "full", "heavy"]
-EngineName = Literal["auto", "openvino", "torch"]
 Camera = Annotated[
     str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")
 ]
@@ -34,7 +35,7 @@ def live(
     model: str = "small",
     pose: PoseModel = "lite",
     people: int = 1,
-    engine: EngineName = "auto",
+    engine: EngineChoice = "auto",
     detectors: int = 1,
     threads: int = 1,
     hop: int = 1,
@@ -91,7 +92,7 @@ def replay(
     file: Positional[str],
     *,
     model: str = "small",
-    engine: EngineName = "auto",
+    engine: EngineChoice = "auto",
     threads: int = 1,
     hop: int = 1,
     delay: int | None = None,
@@ -145,7 +146,7 @@ def pose(
     return run_pose_stages(settings)
 
 
-def detect(*, model: str = "small", engine: EngineName = "auto", threads: int = 1, at: str = "") -> int:
+def detect(*, model: str = "small", engine: EngineChoice = "auto", threads: int = 1, at: str = "") -> int:
     """One detector, alone or one of several: it takes windows from `decode` at the same place."""
     return _stage("detect", Settings(folder=at, model=model, engine=engine, threads=threads))
 
@@ -191,7 +192,7 @@ def evaluate(
     stores: list[Path],
     out: Path = Path("runs/evaluation"),
     part: Literal["test", "val"] = "test",
-    engine: EngineName = "auto",
+    engine: EngineChoice = "auto",
     hop: int = 1,
 ) -> int:
     """How good a bundle is on people it never saw: a table, a confusion matrix as a picture, and the gap between
@@ -260,56 +261,31 @@ def data_draw(
     return draw(source, out, pose, part, every, stride, seed, processes)
 
 
-def bench_live(
-    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 1, seed: int = 0
-) -> int:
-    """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
-    from .bench import bench_live as run
-
-    return run(seconds, width, height, detectors, hop, seed)
-
-
-def bench_pretrain(
+def export(
+    model: Positional[str],
     *,
-    store: Path,
-    hidden: tuple[int, ...] = (256, 1024),
-    batch: int = 16,
-    seconds: float = 60.0,
-    seed: int = 0,
+    out: Path | None = None,
+    calibrate: tuple[Path, ...] = (),
+    engines: tuple[str, ...] = (),
+    verify: tuple[Path, ...] = (),
+    windows: int = 500,
+    threads: int | None = None,
 ) -> int:
-    """Pretraining: clips a second beside those of the published way, in one run.
+    """A model's engines: compiled, compared with the reference, told of in a table. With --calibrate or --out its graph
+    is written anew first, from its weights.
 
     Args:
-        store: a prepared store to take clips from.
-        seconds: how long each way runs, for each hidden size.
+        model: a shipped bundle's name, a bundle's folder, or a run's that holds one.
+        out: write the bundle here; the default is in place.
+        calibrate: stores whose training and validation people show which ranges int8 must hold.
+        engines: BACKEND or BACKEND:PRECISION (openvino:int8, tensorrt:fp16, torch); the default is all that run here.
+        verify: stores on whose test people class probabilities are compared too; engines that exist are not compiled.
+        windows: how many windows of theirs.
+        threads: CPU threads of each engine; the default is all.
     """
-    from ..train.clips import Clips
-    from ..train.store import Store
-    from .bench_pretrain import bench_pretrain as run
+    from .export import export as run
 
-    clips = Clips([Store(store)])
-    return max(run(clips, size, batch, seconds, seed) for size in hidden)
-
-
-def bench_train(
-    *,
-    store: Path,
-    hidden: int = 256,
-    batch: int = 64,
-    steps: int = 6,
-    rounds: int = 3,
-    lose_a_node: Path | None = None,
-) -> int:
-    """Pretraining on Ray: what it costs beside a bare loop, what a second worker gives, and the loss of a node.
-
-    Args:
-        store: a prepared store to take clips from.
-        steps: steps that are timed, each way and round.
-        lose_a_node: also lose one of three simulated nodes in a run whose folder this is; its curves.png shows where.
-    """
-    from .bench_train import bench_train as run
-
-    return run(store, hidden, batch, steps, rounds, lose_a_node)
+    return run(model, out=out, calibrate=calibrate, engines=engines, verify=verify, windows=windows, threads=threads)
 
 
 def import_(
@@ -332,11 +308,12 @@ def import_(
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
-    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_, "engines": engines,
+    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_, "export": export,
+    "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw},
-    "bench": {"live": bench_live, "pretrain": bench_pretrain, "train": bench_train},
+    "bench": BENCHES,
 }
 
 

@@ -11,10 +11,11 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from ..encoder.bundle import Bundle
+from ..stream.detect import frames_to_score
 from .said import say
 
 if TYPE_CHECKING:
-    from ..train.cluster.engines import Target
+    from ..encoder.engine.target import Target
 
 
 def engines(
@@ -23,6 +24,7 @@ def engines(
     targets: tuple[str, ...] = ("openvino",),
     ray: str = "",
     threads: int = 1,
+    hop: int = 1,
     timeout: float = 900.0,
 ) -> int:
     """Compile a bundle for each target on every kind of device that the cluster has, and keep the engines in it.
@@ -35,10 +37,11 @@ def engines(
         targets: BACKEND or BACKEND:PRECISION: openvino, openvino:bf16, tensorrt:fp16, tensorrt:int8, torch.
         ray: the cluster's address; the default is this machine alone.
         threads: CPU threads that the engine will run with, as in `live`: OpenVINO compiles for a number of threads.
+        hop: frames between two windows, as in `live`: it decides how many frames of a window are computed.
         timeout: seconds after which a machine that does not answer is given up for another.
     """
+    from ..encoder.engine.target import Target
     from ..train.cluster.connect import connected
-    from ..train.cluster.engines import Target
 
     asked = [Target.parse(text) for text in targets]
     if not asked:
@@ -47,14 +50,19 @@ def engines(
         raise ValueError("--threads must be at least 1 and --timeout above 0 s")
     loaded = Bundle.load(bundle)
     with connected(ray):
-        return compile_for(loaded, asked, threads=threads, timeout_s=timeout)
+        return compile_for(loaded, asked, threads=threads, hop=hop, timeout_s=timeout)
 
 
-def compile_for(bundle: Bundle, targets: Sequence[Target], *, threads: int = 1, timeout_s: float = 900.0) -> int:
+def compile_for(
+    bundle: Bundle, targets: Sequence[Target], *, threads: int = 1, hop: int = 1, timeout_s: float = 900.0
+) -> int:
     """Within a Ray session: compile, write engines.json, print the table. 1 if anything was not compiled, else 0."""
     from ..train.cluster.engines import compile_everywhere, write_report
 
-    compiled = compile_everywhere(bundle.directory, targets, threads=threads, timeout_s=timeout_s, say=say)
+    frames = frames_to_score(bundle.config.decode.delay, hop) if bundle.config.task == "detect" else None
+    compiled = compile_everywhere(
+        bundle.directory, targets, threads=threads, frames=frames, timeout_s=timeout_s, say=say
+    )
     report = write_report(bundle, compiled)
 
     console = Console()

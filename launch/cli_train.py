@@ -38,6 +38,7 @@ from ..train.tasks.semi_supervised import SemiSupervised, semi_supervised
 from ..train.tasks.table import Table, table
 from ..train.tasks.task import Results
 from ..train.tasks.transfer import transfer
+from .cli_continual import continual, continual_evaluate
 from .cli_sweep import COMMANDS as SWEEPS
 from .said import say
 
@@ -303,7 +304,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "pretrain": pretrain_, "detect": detect, "linear": linear, "finetune": finetune, "semi": semi,
     "retrieve": retrieve, "fewshot": fewshot, "transfer": transfer_, "table": table_, "ensemble": ensemble_,
     "predict": predict, "ablation": ablation_, "actions": actions, "segment": segment, "recipe": recipe,
-    "pipeline": pipeline_, **SWEEPS,
+    "continual": continual, "continual-evaluate": continual_evaluate, "pipeline": pipeline_, **SWEEPS,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from rich.progress import track as progress
 from rich.table import Table
 
 from ..encoder.bundle import Bundle
-from ..encoder.engine.compile import Backend, compile_engine
+from ..encoder.engine.compile import EngineChoice, compile_engine
 from ..train.confusion import draw_confusion
 from ..train.detection_report import DetectionReport, ScoredStream, evaluate_streams
 from ..train.metrics import confusion_matrix
@@ -33,7 +33,7 @@ _COLUMNS = {
 
 
 def evaluate_bundle(
-    model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: Backend, hop: int
+    model: str, stores: Sequence[Path], out: Path, part: Literal["test", "val"], backend: EngineChoice, hop: int
 ) -> int:
     """Print the table and write report.json and the confusion matrices to `out`.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..encoder.bundle import BundleConfig, DecodeParameters
 from ..encoder.clock import HZ
-from ..encoder.engine import Engine
+from ..encoder.engine import Infers
 from ..stream.decode import Decoder, segment
 from ..stream.detect import softmax
 from ..stream.window import WindowCutter, cut_offline
@@ -31,7 +31,7 @@ class Windowed:
     probabilities: NDArray[np.float32]
 
 
-def score_windows(engine: Engine, stream: Stream, hop: int) -> Windowed:
+def score_windows(engine: Infers, stream: Stream, hop: int) -> Windowed:
     """Score the windows that `WindowCutter` would cut of this stream (the frames' ticks being 0, 1, 2 ...)."""
     first = WindowCutter.Config().min_valid - 1
     ends = np.array(

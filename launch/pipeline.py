@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ..encoder.bundle import Bundle
 from ..encoder.config import DSTEConfig
+from ..encoder.engine.target import Target
 from ..train.cluster.connect import connected
-from ..train.cluster.engines import Target
 from ..train.cluster.jobs import DetectorJob, PretrainingJob
 from ..train.cluster.on_ray import OnRay
 from ..train.cluster.training import train_on_ray

@@ -17,10 +17,12 @@ from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import streams_of
 from .offline import fit_decoder, score_windows
+from .real_windows import real_windows
 from .said import say
 
 _DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and later
 _FIT_HOP = 8
+_CALIBRATING = 384  # windows
 
 
 def train_and_bundle(stores: Sequence[Path], out: Path, training: Training, start: Pretrained | None = None) -> int:
@@ -41,6 +43,9 @@ def write_bundle(trained: Trained, stores: Sequence[Store], out: Path) -> Bundle
         validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(continuous, ("val",))]
         engine.close()
         decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode
-    bundle = save_bundle(trained.detector, out / "bundle", decode=decode, provenance=provenance)
+    real = real_windows(stores, ("train", "val"), _CALIBRATING)
+    bundle = save_bundle(
+        trained.detector, out / "bundle", decode=decode, provenance=provenance, windows_WCTVM=real, say=say
+    )
     say(f"{bundle.directory}: decode {asdict(decode)}")
     return Bundle.load(str(bundle.directory))

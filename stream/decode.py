@@ -119,7 +119,7 @@ class _Fusion:
         self._count: dict[int, int] = {}
 
     def add(self, scores: Scores) -> None:
-        # The first `frames - valid` columns show no frame of their own but the repeated first.
+        # The first columns, up to `valid`, show no frame of their own but the repeated first.
         skip = len(scores.probabilities) - scores.valid
         for tick, row in enumerate(scores.probabilities[skip:].astype(np.float64), start=scores.first_tick + skip):
             self._sum[tick] = self._sum[tick] + row if tick in self._sum else row

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..encoder.engine.compile import EngineChoice
 from .stage import Place, Stage
 from .wire import (
     AnyMessage,
@@ -66,7 +67,7 @@ class Settings:
     people: int = 1
     hop: int = 1
     model: str = "small"
-    engine: Literal["auto", "openvino", "torch"] = "auto"
+    engine: EngineChoice = "auto"
     threads: int = 1
     delay: int | None = None
     host: str = "127.0.0.1"
@@ -215,10 +216,14 @@ def run_window(stage: Stage, settings: Settings) -> None:
 def run_detect(stage: Stage, settings: Settings) -> None:
     """One detector: windows in, probabilities out. There may be several."""
     from ..encoder.bundle import Bundle
-    from ..encoder.engine.compile import compile_engine
-    from .detect import score
+    from ..encoder.engine.compile import fallbacks, first_engine
+    from .detect import frames_to_score, score
 
-    engine = compile_engine(Bundle.load_live(settings.model), settings.engine, threads=settings.threads)
+    bundle = Bundle.load_live(settings.model)
+    engine = first_engine(
+        bundle, fallbacks(settings.engine), threads=settings.threads, say=stage.warn,
+        frames=frames_to_score(bundle.config.decode.delay if settings.delay is None else settings.delay, settings.hop),
+    )  # fmt: skip
     with Worker(stage.place.link("work")) as work:
         stage.ready()
         work.free()

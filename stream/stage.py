@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -83,6 +84,11 @@ class Stage:
             Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
                    gauges=gauges, message=message)
         )  # fmt: skip
+
+    def warn(self, line: str) -> None:
+        """Tell whoever started this, and whoever watches, of something that is not as it was asked for."""
+        print(f"skelstream {self.name}: {line}", file=sys.stderr, flush=True)
+        self.report(force=True, message=line)
 
     def __enter__(self) -> Self:
         return self

@@ -95,7 +95,10 @@ class Window(Message, frozen=True):
 
 
 class Scores(Message, frozen=True):
-    """Per-frame class probabilities (64, K) of one window. `scored_at` is Unix seconds."""
+    """Class probabilities (F, K) of a window's newest F frames: of the ticks `first_tick` ... `first_tick + F - 1`.
+
+    The first `F - valid` are of no frame of its own. `scored_at` is Unix seconds.
+    """
 
     track: int
     index: int

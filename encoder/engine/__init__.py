@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..precision import Precision as Precision
+
 F32 = NDArray[np.float32]
-Precision = Literal["fp32", "fp16", "bf16"]
 
 
-class Engine(Protocol):
+class Infers(Protocol):
+    """What turns windows into scores."""
+
+    def infer(self, joints_BCTVM: F32) -> F32:
+        """The model's output for windows (B, 3, T, V, M), float32 in C order: frame logits (B, F, K) of a detector,
+        clip logits (B, K) of a recogniser, the dense representation (B, F, W) of an encoder. Any B from 1.
+
+        Raises ValueError if shape or dtype is another.
+        """
+
+
+class Engine(Infers, Protocol):
     """A compiled model. One thread uses it at a time."""
 
     @property
@@ -22,12 +35,15 @@ class Engine(Protocol):
     def precision(self) -> Precision:
         """What the arithmetic is done in."""
 
-    def infer(self, joints_BCTVM: F32) -> F32:
-        """The model's output for windows (B, 3, T, V, M), float32 in C order: frame logits (B, T, K) of a detector,
-        clip logits (B, K) of a recogniser, the dense representation (B, T, W) of an encoder. Any B from 1.
+    @property
+    def frames(self) -> int:
+        """F: of each window, the last so many frames come out of a detector."""
 
-        Raises ValueError if shape or dtype is another.
-        """
+    def keep(self, parity: Mapping[str, float] | None = None) -> None:
+        """Let the next start find what was compiled, with the figures of its comparison with the reference."""
+
+    def discard(self) -> None:
+        """Forget what was compiled."""
 
     def close(self) -> None:
         """Give back memory and threads; the engine is not used again."""

@@ -1,40 +1,133 @@
-"""The PyTorch engine: the reference that every other one is compared with. The only engine that imports torch."""
+"""The PyTorch engine: on the CPU the reference that every other one is compared with, on a GPU a fast one that needs
+no compiler. No other engine imports torch.
+
+    reference = TorchEngine(bundle, device="cpu")        # the model as it was trained, eager, float32
+    engine = TorchEngine(bundle, device="cuda:1")        # folded, half precision, CUDA graphs; "cuda" is the first GPU
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
+from torch import nn
 
-from ..bundle import Bundle
+from ..bundle import Bundle, BundleConfig
+from ..folded import fold
 from ..weights import load_model
 from . import F32, Precision, check_windows
+from .torch_gpu import GpuModel
 
 
 class TorchEngine:
-    """The bundle's weights in eager PyTorch, float32, on the CPU or on any device that torch knows.
+    """The bundle's weights in PyTorch, on `device`: "cpu", "cuda", "cuda:1" and so on (None: a GPU where there is one).
 
-    `threads` sets torch's thread count, which is the process's.
+    The CPU computes the trained model itself, in float32 alone. A GPU computes its folded form, in fp16 (the default),
+    bf16 or fp32. `frames`: of a window only the last so many come out (None: all). `threads` sets torch's thread
+    count, which is the process's.
+
+    Raises ValueError, in one line, if there is no such device, precision or number of frames, or if the GPU's memory
+    does not suffice.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        precision: Precision | None = None,
+        threads: int | None = None,
+        frames: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        where = _device(device)
+        self.precision: Precision = _precision(precision, where)
+        self.frames = _frames(frames, bundle.config)
+        self.name = f"torch-{where}"
         if threads is not None:
-            if threads < 1:
-                raise ValueError(f"threads must be at least 1, not {threads}")
             torch.set_num_threads(threads)
-        self.name = f"torch-{device}"
-        self.precision: Precision = "fp32"
-        self._device = torch.device(device)
-        self._model = load_model(bundle).to(self._device)
         self._window_shape = bundle.config.window_shape
+        self._model: GpuModel | _Reference
+        model = load_model(bundle)
+        if where.type == "cuda":
+            output_shape = bundle.config.output_shape
+            if frames is not None:
+                output_shape = (frames, *output_shape[1:])
+            folded = fold(model, frames)
+            self._model = GpuModel(folded, self._window_shape, output_shape, precision=self.precision, device=where)
+        else:
+            self._model = _Reference(model, frames)
 
     def infer(self, joints_BCTVM: F32) -> F32:
-        """The graph's output; see `Engine.infer`."""
+        """The model's output; see `Engine.infer`. Raises ValueError too if the GPU fails."""
         check_windows(joints_BCTVM, self._window_shape)
-        with torch.inference_mode():
-            logits = self._model(torch.tensor(joints_BCTVM, device=self._device))
-        result: F32 = logits.cpu().numpy().astype(np.float32, copy=False)
-        return result
+        return self._model.infer(joints_BCTVM)
+
+    def keep(self, parity: Mapping[str, float] | None = None) -> None:
+        """Nothing: there is no compiled file."""
+
+    def discard(self) -> None:
+        """Nothing: there is no compiled file."""
 
     def close(self) -> None:
         """Give back memory; see `Engine.close`."""
+        if isinstance(self._model, GpuModel):
+            self._model.close()
         del self._model
+
+
+class _Reference:
+    """A trained model as it is, of whose frames the last so many are asked for."""
+
+    def __init__(self, model: nn.Module, frames: int | None) -> None:
+        self._model, self._frames = model, frames
+
+    def infer(self, joints_BCTVM: F32) -> F32:
+        with torch.inference_mode():
+            answer: F32 = self._model(torch.tensor(joints_BCTVM)).numpy()
+        return answer if self._frames is None else np.ascontiguousarray(answer[:, -self._frames :])
+
+
+def _device(name: str | None) -> torch.device:
+    """The device of this name. Raises ValueError if it is not here."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or (device.type != "cuda" and name != "cpu"):
+        raise ValueError(f"the engine torch has no device {name!r}; there are cpu, cuda, and cuda:1 for a second GPU")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise ValueError(
+                "PyTorch finds no GPU here; use the device cpu, or see `nvidia-smi` and torch.version.cuda"
+            )
+        if (device.index or 0) >= count:
+            raise ValueError(f"there is no {name} here; the last GPU is cuda:{count - 1}")
+    return device
+
+
+def _precision(precision: Precision | None, device: torch.device) -> Precision:
+    """The precision asked for, or the device's own. Raises ValueError if the device does not compute in it."""
+    if device.type == "cpu":
+        if precision not in (None, "fp32"):
+            raise ValueError(f"PyTorch on the CPU is the fp32 reference, not {precision}; use the engine openvino")
+        return "fp32"
+    if precision not in (None, "fp32", "fp16", "bf16"):
+        raise ValueError(f"PyTorch computes in fp32, fp16 or bf16 on a GPU, not {precision}; use the engine tensorrt")
+    return precision or "fp16"
+
+
+def _frames(frames: int | None, config: BundleConfig) -> int:
+    """How many frames come out of a window. Raises ValueError if the model does not give that many."""
+    if frames is None:
+        return config.frames
+    if config.task == "recognise" or not 1 <= frames <= config.frames:
+        raise ValueError(
+            f"this model does not give the last {frames} frames; ask for 1 to {config.frames} of a detector's"
+        )
+    return frames

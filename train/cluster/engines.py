@@ -13,7 +13,6 @@ A target is BACKEND or BACKEND:PRECISION; without a precision the engine takes w
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import platform
@@ -24,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,17 +33,11 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ...encoder.bundle import CONFIG, GRAPH, REFERENCE, SHIPPED, WEIGHTS, Bundle
-from ...encoder.engine import Engine
-from ...encoder.engine.compile import TOLERANCE, ParityError, check_parity
+from ...encoder.engine.compile import TOLERANCE, ParityError, check_parity, compile_engine
+from ...encoder.engine.target import Target
 from ..whole_file import write_whole
 from .connect import Node, nodes, on_node
 
-# Each backend's class in encoder/engine/BACKEND.py, called with (bundle, threads=) and precision= if one is asked for,
-# and the precisions that may be asked for.
-_CLASSES = {"openvino": "OpenVinoEngine", "tensorrt": "TensorRtEngine", "torch": "TorchEngine"}
-_PRECISIONS = {"openvino": ("fp32", "bf16"), "tensorrt": ("fp32", "fp16", "bf16", "int8"), "torch": ()}
-_TITLES = {"openvino": "OpenVINO", "tensorrt": "TensorRT", "torch": "PyTorch"}
-_EXTRAS = {"openvino": "skelstream", "tensorrt": "skelstream[tensorrt]", "torch": "skelstream[train]"}
 _ON_GPU = ("tensorrt",)
 
 _MAX_BUNDLE_BYTES = 1 << 30  # four times `base`
@@ -54,33 +47,6 @@ _MAX_ATTEMPTS = 3  # machines that are tried for one kind of device
 
 # What a machine may call a folder of `engines/` and a file in it: one plain name, so that no path leads out.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to compile with, and in which precision; "" leaves that to the engine. `str` gives what `parse` takes."""
-
-    backend: str
-    precision: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read BACKEND[:PRECISION]. Raises ValueError for one that is not known."""
-        backend, colon, precision = text.partition(":")
-        if backend not in _PRECISIONS:
-            raise ValueError(f"no target {text!r}; write BACKEND or BACKEND:PRECISION, with {', '.join(_PRECISIONS)}")
-        allowed = _PRECISIONS[backend]
-        if colon and precision not in allowed:
-            instead = f"write {backend}, or :{', :'.join(allowed)} after it" if allowed else f"write {backend} alone"
-            raise ValueError(f"no target {text!r}; {instead}")
-        return cls(backend, precision)
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.backend in _ON_GPU
-
-    def __str__(self) -> str:
-        return f"{self.backend}:{self.precision}" if self.precision else self.backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +102,16 @@ def compile_everywhere(
     targets: Sequence[Target],
     *,
     threads: int = 1,
+    frames: int | None = None,
     timeout_s: float = 900.0,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Compiled]:
     """Check the bundle's graph, compile it for every target on every kind of device in the cluster, keep the engines.
 
-    It runs within a `connected` session. An OpenVINO engine is found again by programs that use as many `threads` (one,
-    as in `skelstream live`). A machine that does not answer in `timeout_s`, or dies, is given up for another of its
-    kind. Raises ValueError if the bundle is none or too large, or if its graph is not sound (`check_graph`).
+    It runs within a `connected` session. An engine is found again by programs that ask for as many `frames` of a window
+    (None: all), and OpenVINO's by those that use as many `threads` as well (one, as in `skelstream live`). A machine
+    that does not answer in `timeout_s`, or dies, is given up for another of its kind. Raises ValueError if the bundle
+    is none or too large, or if its graph is not sound (`check_graph`).
     """
     loaded = Bundle.load(bundle)
     parcel = _pack(loaded)
@@ -152,14 +120,15 @@ def compile_everywhere(
     jobs, compiled = [], []
     for target in dict.fromkeys(targets):
         kinds: dict[str, list[Node]] = {}
+        on_gpu = target.backend in _ON_GPU
         for node, has in devices:
-            if node.gpus if target.on_gpu else node.cpus:
-                kinds.setdefault(has.gpu if target.on_gpu else has.cpu, []).append(node)
+            if node.gpus if on_gpu else node.cpus:
+                kinds.setdefault(has.gpu if on_gpu else has.cpu, []).append(node)
         jobs += [_Job(target, device, having[:_MAX_ATTEMPTS]) for device, having in kinds.items()]
         if not kinds:
-            lacking = f"no node of the cluster has a {'GPU' if target.on_gpu else 'CPU to spare'}"
+            lacking = f"no node of the cluster has a {'GPU' if on_gpu else 'CPU to spare'}"
             compiled.append(Compiled(target=target, ok=False, reason=lacking if devices else "no node answers"))
-    for job, made in _run(jobs, ray.put(parcel), threads, timeout_s, say):
+    for job, made in _run(jobs, ray.put(parcel), threads, frames, timeout_s, say):
         compiled.append(_kept(loaded, job, made))
     order = {target: place for place, target in enumerate(targets)}
     return sorted(compiled, key=lambda row: (order[row.target], row.device))
@@ -179,7 +148,7 @@ def check_graph(bundle: Bundle) -> float:
         difference = _difference(np.asarray(logits), reference.logits)
     except Exception as error:  # onnx raises many kinds, and whichever it is, the graph is not to be compiled
         raise ValueError(f"{bundle.graph} is no sound graph: {_first_line(error)}; export the bundle anew") from error
-    if not difference <= TOLERANCE["fp32"]:  # a NaN is no agreement
+    if not difference <= TOLERANCE["fp32"][0]:  # a NaN is no agreement
         raise ParityError(f"{bundle.graph} differs from the reference by {difference:.2g}; export the bundle anew")
     return difference
 
@@ -265,7 +234,12 @@ def _devices(gpus: bool) -> _Devices:
 
 
 def _run(
-    jobs: Sequence[_Job], parcel: Any, threads: int, timeout_s: float, say: Callable[[str], None]
+    jobs: Sequence[_Job],
+    parcel: Any,
+    threads: int,
+    frames: int | None,
+    timeout_s: float,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[_Job, _Made | str]]:
     """Run all jobs at once; each ends with an engine or with the reason why there is none."""
     running: dict[Any, _Job] = {}
@@ -276,9 +250,9 @@ def _run(
         there = NodeAffinitySchedulingStrategy(job.node.id, soft=False)
         # A process that is killed is started once more by Ray itself; a machine that is lost is our concern.
         task = ray.remote(_compile).options(
-            num_cpus=0, num_gpus=int(job.target.on_gpu), max_retries=1, scheduling_strategy=there
+            num_cpus=0, num_gpus=int(job.target.backend in _ON_GPU), max_retries=1, scheduling_strategy=there
         )
-        running[task.remote(parcel, job.target, threads)] = job
+        running[task.remote(parcel, job.target, threads, frames)] = job
         job.deadline = time.monotonic() + timeout_s
 
     for job in jobs:
@@ -315,39 +289,20 @@ def _outcome(ref: Any, ready: bool, timeout_s: float) -> tuple[_Made | str, bool
         return _failure(error, timeout_s), differs
 
 
-def _compile(parcel: Mapping[str, bytes], target: Target, threads: int) -> _Made:
+def _compile(parcel: Mapping[str, bytes], target: Target, threads: int, frames: int | None) -> _Made:
     """Runs on the machine with the device, in a folder that goes away with it."""
     with tempfile.TemporaryDirectory(prefix="skelstream-engine-") as scratch:
         directory = Path(scratch) / "bundle"
         _write_folder(directory, parcel)
         bundle = Bundle.load(directory)  # which verifies every digest
-        reference = bundle.reference()
         begun = time.perf_counter()
-        engine = _engine(bundle, target, threads)
+        engine = compile_engine(bundle, target.backend, precision=target.precision, threads=threads, frames=frames)
         try:
-            check_parity(engine, reference)
-            difference = _difference(engine.infer(reference.joints), reference.logits)
             seconds = time.perf_counter() - begun
-            if target.backend != "torch":  # which compiles nothing, and is only checked
-                engine.keep()
-            precision = str(engine.precision)
+            difference = check_parity(engine, bundle.reference())["largest_difference"]
         finally:
             engine.close()
-        return _Made(precision, seconds, difference, _read_engines(bundle.engine_cache()))
-
-
-def _engine(bundle: Bundle, target: Target, threads: int) -> Any:
-    """The target's engine, not yet checked. Raises ValueError if this machine cannot make it."""
-    try:
-        room = importlib.import_module(f"...encoder.engine.{target.backend}", __package__)
-    except ModuleNotFoundError as missing:
-        name = str(missing.name)
-        if name.partition(".")[0] == __name__.partition(".")[0]:
-            raise ValueError(f"this skelstream has no {_TITLES[target.backend]} engine yet") from missing
-        raise ValueError(f"{name} is not installed there; pip install '{_EXTRAS[target.backend]}'") from missing
-    asked = {"precision": target.precision} if target.precision else {}
-    engine: Engine = getattr(room, _CLASSES[target.backend])(bundle, threads=threads, **asked)
-    return engine
+        return _Made(engine.precision, seconds, difference, _read_engines(bundle.engine_cache()))
 
 
 def _read_engines(cache: Path) -> dict[str, bytes]:

@@ -30,9 +30,9 @@ pytest.importorskip("ray", reason="the extra `train` is not installed")
 import ray
 from ray.cluster_utils import Cluster
 
+from skelstream.encoder.engine.target import Target
 from skelstream.train.cluster.connect import connected, nodes
 from skelstream.train.cluster.engines import (
-    Target,
     check_graph,
     compile_everywhere,
     install,
@@ -169,7 +169,7 @@ class TestOnACluster:
         assert set(before) == set(made.files) and before
         engine = compile_engine(bundle, "openvino", threads=1)
         assert isinstance(engine, OpenVinoEngine) and engine.precision == made.precision
-        assert engine._request.get_compiled_model().get_property("LOADED_FROM_CACHE")
+        assert engine._alone.from_cache
         assert {path.relative_to(cache).as_posix(): path.stat().st_mtime_ns for path in cache.rglob("*.*")} == before
         engine.close()
 

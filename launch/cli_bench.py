@@ -1,0 +1,115 @@
+"""`skelstream bench ...`: what is measured, one small function each. The measuring itself is in files of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from ..encoder.engine import Precision
+
+
+def bench_live(
+    *, seconds: float = 60.0, width: int = 1280, height: int = 720, detectors: int = 1, hop: int = 1, seed: int = 0
+) -> int:
+    """Capture to scored frame at 30 fps on this machine: latency, its growth, and memory over time."""
+    from .bench import bench_live as run
+
+    return run(seconds, width, height, detectors, hop, seed)
+
+
+def bench_pretrain(
+    *,
+    store: Path,
+    hidden: tuple[int, ...] = (256, 1024),
+    batch: int = 16,
+    seconds: float = 60.0,
+    seed: int = 0,
+) -> int:
+    """Pretraining: clips a second beside those of the published way, in one run.
+
+    Args:
+        store: a prepared store to take clips from.
+        seconds: how long each way runs, for each hidden size.
+    """
+    from ..train.clips import Clips
+    from ..train.store import Store
+    from .bench_pretrain import bench_pretrain as run
+
+    clips = Clips([Store(store)])
+    return max(run(clips, size, batch, seconds, seed) for size in hidden)
+
+
+def bench_train(
+    *,
+    store: Path,
+    hidden: int = 256,
+    batch: int = 64,
+    steps: int = 6,
+    rounds: int = 3,
+    lose_a_node: Path | None = None,
+) -> int:
+    """Pretraining on Ray: what it costs beside a bare loop, what a second worker gives, and the loss of a node.
+
+    Args:
+        store: a prepared store to take clips from.
+        steps: steps that are timed, each way and round.
+        lose_a_node: also lose one of three simulated nodes in a run whose folder this is; its curves.png shows where.
+    """
+    from .bench_train import bench_train as run
+
+    return run(store, hidden, batch, steps, rounds, lose_a_node)
+
+
+def bench_encoder(
+    *,
+    model: str = "small",
+    engines: tuple[str, ...] = (),
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
+    rounds: int = 7,
+    threads: int = os.cpu_count() or 1,
+    frames: int = 20,
+    out: Path = Path("runs/bench"),
+) -> int:
+    """Engines, precisions and batch sizes against the published network in eager PyTorch, timed in turns: a table,
+    OUT/encoder.json and OUT/encoder.png.
+
+    Args:
+        model: a shipped bundle's name, or a bundle's folder; `bench base` makes one of the paper's size.
+        engines: BACKEND or BACKEND:PRECISION; the default is all that run here.
+        frames: also of the last so many frames of each window alone, as `live` asks for; 0: not.
+    """
+    from .bench_encoder import bench_encoder as run
+
+    return run(model, engines, batches, rounds, threads, frames, out)
+
+
+def bench_continual(
+    run: Positional[Path],
+    *,
+    model: str = "small",
+    streams: tuple[int, ...] = (1, 8, 32),
+    hop: int = 4,
+    rounds: int = 10,
+    precision: Precision | None = None,
+) -> int:
+    """What a frame costs a continual detector beside a window of a windowed one: OpenVINO, one thread, in turns.
+
+    Args:
+        run: the folder of `train continual`.
+        model: the bundle to compare with.
+        streams: how many streams advance together.
+        hop: frames between two windows.
+        precision: of the windowed one; its best here, unless one is given.
+    """
+    from .bench_continual import bench_continual as bench
+
+    return bench(run, model, streams, hop, rounds, precision)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "live": bench_live, "encoder": bench_encoder, "continual": bench_continual, "pretrain": bench_pretrain,
+    "train": bench_train,
+}  # fmt: skip
