@@ -191,7 +191,8 @@ class FoldedLayer(nn.Module):
         in_dsa = in_SBQG[0] + in_SBQG[1]
         hidden_BQO: Tensor = self.of_hidden(torch.cat((in_ca, in_dsa), dim=-1))
         residual_BQH = shifted_BQH + plain_BQH
-        residual_BQO: Tensor = self.of_branch * residual_BQH if self.of_residual is None else self.of_residual(residual_BQH)
+        scaled = self.of_residual
+        residual_BQO: Tensor = self.of_branch * residual_BQH if scaled is None else scaled(residual_BQH)
         return hidden_BQO + residual_BQO
 
 

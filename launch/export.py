@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -54,7 +55,7 @@ def export(
         try:
             engine = compile_engine(bundle, target.backend, precision=target.precision, threads=threads, say=say)
         except ValueError as error:
-            table.add_row(str(target), *[""] * (7 if real else 4), str(error))
+            table.add_row(str(target), *[""] * (7 if real else 4), escape(str(error)))
             failed = True
             continue
         seconds = time.perf_counter() - began

@@ -29,6 +29,7 @@ from .summary import Summary, Truth
 from .supervisor import StageFailed, Supervisor
 
 _START_S = 120.0  # for a machine that reads MediaPipe from a slow disk for the first time
+_BUILD_S = 900.0  # once a stage has said what takes it so long
 _DRAIN_S = 0.8  # after Ctrl-C: what is in the pipeline may still arrive
 _HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End)
 
@@ -60,6 +61,7 @@ def run_live(live: Live) -> Outcome:
     settings, truth, classes = _checked(live)
     console = Console(stderr=True, highlight=False)
     summary = Summary(classes=classes, live=not settings.lossless)
+    told = _Told()
     source = "replay" if settings.replay else "camera"
     stages = ["window"] if settings.replay else ["pose", "track", "window"]
     stages += [f"detect{i}" for i in range(live.detectors)]
@@ -71,7 +73,7 @@ def run_live(live: Live) -> Outcome:
             try:
                 for name in ["decode", *stages]:
                     supervisor.start(name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-                if not _wait_until_ready(supervisor, bus, 1 + len(stages), interrupted):
+                if not _wait_until_ready(supervisor, bus, told, 1 + len(stages), interrupted):
                     return Outcome(summary, 130)
                 if live.page:
                     console.print(
@@ -79,7 +81,7 @@ def run_live(live: Live) -> Outcome:
                     )
                 supervisor.start(source)
                 with _terminal(live, place.link("bus-out"), classes, console):
-                    _listen(live, supervisor, bus, summary, source, interrupted)
+                    _listen(live, supervisor, bus, told, summary, source, interrupted)
             except StageFailed as failure:
                 print(f"skelstream: {failure}", file=sys.stderr)
                 return Outcome(summary, 2 if failure.wrong_request else 1)
@@ -125,25 +127,51 @@ def _truth_of(source: Source, settings: Settings) -> Truth | None:
     return lambda t: translate(dataset, source.truth(t))
 
 
-def _wait_until_ready(supervisor: Supervisor, bus: Subscriber, expected: int, interrupted: threading.Event) -> bool:
+def _wait_until_ready(
+    supervisor: Supervisor, bus: Subscriber, told: _Told, expected: int, interrupted: threading.Event
+) -> bool:
     """Wait until every stage has reported that it is ready; False if interrupted before."""
     ready: set[int] = set()
-    deadline = time.monotonic() + _START_S
+    began = time.monotonic()
+    patience_s = _START_S
     while len(ready) < expected:
         supervisor.watch()
         message = bus.receive(0.1)
-        if isinstance(message, Report) and message.state == "ready":
-            ready.add(message.pid)
+        if isinstance(message, Report):
+            told.tell(message)
+            if message.state == "ready":
+                ready.add(message.pid)
+            elif message.message:  # it says what takes so long: an engine that is built for minutes
+                patience_s = _BUILD_S
         if interrupted.is_set():
             return False
-        if time.monotonic() > deadline:
+        if time.monotonic() > began + patience_s:
             waiting = [name for name, pid in supervisor.pids().items() if pid not in ready]
-            raise StageFailed(f"{', '.join(waiting)} did not get ready in {_START_S:.0f} s", wrong_request=False)
+            raise StageFailed(f"{', '.join(waiting)} did not get ready in {patience_s:.0f} s", wrong_request=False)
     return True
 
 
+class _Told:
+    """Passes on what stages warn of, each warning once. Why one failed is told by the supervisor."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[int, str]] = set()
+
+    def tell(self, report: Report) -> None:
+        said = (report.pid, report.message)
+        if report.message and report.state in ("starting", "ready") and said not in self._told:
+            self._told.add(said)
+            print(f"skelstream {report.stage}: {report.message}", file=sys.stderr, flush=True)
+
+
 def _listen(
-    live: Live, supervisor: Supervisor, bus: Subscriber, summary: Summary, source: str, interrupted: threading.Event
+    live: Live,
+    supervisor: Supervisor,
+    bus: Subscriber,
+    told: _Told,
+    summary: Summary,
+    source: str,
+    interrupted: threading.Event,
 ) -> None:
     """Say what is heard until the source's stream has ended, or, once interrupted, for a moment more."""
     until = float("inf")
@@ -154,6 +182,8 @@ def _listen(
             summary.add(message)
         if isinstance(message, Event):
             _say(message, live, summary.live)
+        elif isinstance(message, Report):
+            told.tell(message)
         elif isinstance(message, End):
             return
         if interrupted.is_set() and until == float("inf"):

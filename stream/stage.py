@@ -45,6 +45,7 @@ class Stage:
         self.stop = threading.Event()
         self._state: State = "starting"
         self._reported = 0.0
+        self._warning = ""
 
     @property
     def stopping(self) -> bool:
@@ -82,13 +83,17 @@ class Stage:
         gauges = {**self.gauges, "memory_mb": _resident_mb(), "cpu_s": time.process_time()}
         self.bus.publish(
             Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
-                   gauges=gauges, message=message)
+                   gauges=gauges, message=message or self._warning)
         )  # fmt: skip
 
     def warn(self, line: str) -> None:
-        """Tell whoever started this, and whoever watches, of something that is not as it was asked for."""
+        """Tell whoever started this, and whoever watches, of something that is not as it was asked for.
+
+        From now on it is in every report: the first ones leave before anybody listens.
+        """
         print(f"skelstream {self.name}: {line}", file=sys.stderr, flush=True)
-        self.report(force=True, message=line)
+        self._warning = line
+        self.report(force=True)
 
     def __enter__(self) -> Self:
         return self
