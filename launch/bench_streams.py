@@ -1,19 +1,20 @@
 """`skelstream bench streams`: how many live streams one detector process serves, and where it breaks.
 
-The stages are those of `live`: `decode` and one `detect`, processes of their own that talk over their real sockets, and
-started anew for each number of streams. This process is all the cameras at once: every stream has a person whose windows
-come due every `hop` ticks of the 30 Hz clock, and each stream its own phase. The detector has its core to itself, where
-there are two; decode and this process share the others.
+The stages are those of `live`: `decode` and one `detect`, processes of their own on their real sockets, started anew
+for each number of streams. This process is all the cameras at once: every stream has one person, whose windows come
+due every `hop` ticks of the 30 Hz clock, and a phase of its own. Where there are two cores the detector has one of
+them, decode and this process share the others; what else the machine runs may take them, and is told of as `robbed`.
 
 A window's latency runs from the moment it was due, so that a late feeder cannot hide it, to the decision that rests on
 it. A number of streams holds if no more than 1 % of the windows are lost and 95 % of the others take no longer than one
-hop: then every window is decided before the stream's next one comes.
+hop, the time until the stream's next one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import threading
@@ -34,13 +35,14 @@ from ..stream.window import WindowCutter
 from ..stream.wire import Decision, Feeder, Report, Subscriber, Window
 from ..train.whole_file import write_whole
 from .bench import _processor
-from .live import _wait_until_ready, interruption
+from .live import interruption
 from .said import say
 from .streams_picture import draw_streams
 from .supervisor import StageFailed, Supervisor
 
 MOST_LOST = 0.01  # of the windows
 _MOST_LATE = 0.1  # of a hop: a feeder that is later with one window in a hundred is told of
+_START_S = 600.0  # for an engine that is built for minutes before it first runs
 _WARM_UP_S = 2.0
 _TAIL_S = 0.5  # fed on after the last window that counts, which would have the detector to itself otherwise
 _DRAIN_S = 2.0  # the longest wait for what is still on its way; the dispatcher's own patience
@@ -52,7 +54,7 @@ class Due(NamedTuple):
 
     at_s: float
     stream: int
-    index: int
+    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class Row:
     `due` and `decided` count the windows of the measured seconds, and `lost` is the share of `due` that no decision
     rests on; the percentiles are of the latency of the others (None if there is none). `late_ms`: 99 % of the windows
     were sent no later than this. `refused` (by the full link to decode) and `dropped` (by decode) count windows of the
-    whole run, the warm-up included. `batch` is the detector's mean; `cpu` is in shares of one core, by process.
+    whole run, the warm-up included. `batch` is the detector's mean, `cpu` in shares of one core, by process. `robbed`:
+    for what share of the time a thread of the detector could have run and had no core (None where nobody can tell).
     """
 
     streams: int
@@ -77,6 +80,7 @@ class Row:
     dropped: int
     batch: float | None
     cpu: dict[str, float]
+    robbed: float | None
 
     def breaks(self, hop_ms: float) -> str:
         """Why this number of streams does not hold; empty if it does."""
@@ -101,6 +105,7 @@ class _Heard:
     refused: int = 0
     reports: dict[str, list[Report]] = field(default_factory=dict)
     own_cpu: float = 0.0
+    robbed: float | None = None
 
     def listen(self, bus: Subscriber, timeout_s: float) -> None:
         """Take what is there; wait for the first of it."""
@@ -179,12 +184,12 @@ def window_of(due: Due, hop: int, start: float, probes_PCTVM: F32) -> Window:
 
     `start` is the Unix time of the feeding's start. The person comes into view with the stream.
     """
-    seen = WindowCutter.Config().min_valid + due.index * hop  # ticks
+    seen = (math.ceil(WindowCutter.Config().min_valid / hop) + due.number) * hop  # ticks
     frames = probes_PCTVM.shape[2]
     return Window(
-        camera=f"bench-{due.stream}", t=(seen - 1) / HZ, captured_at=start + due.at_s, track=1, index=due.index,
+        camera=f"bench-{due.stream}", t=(seen - 1) / HZ, captured_at=start + due.at_s, track=1, index=due.number,
         first_tick=seen - frames, valid=min(seen, frames), last=False,
-        joints=probes_PCTVM[(due.stream + due.index) % len(probes_PCTVM)],
+        joints=probes_PCTVM[(due.stream + due.number) % len(probes_PCTVM)],
     )  # fmt: skip
 
 
@@ -205,7 +210,7 @@ def row_of(streams: int, heard: _Heard) -> Row:
         p50_ms=p50 if decided else None, p95_ms=p95 if decided else None, p99_ms=p99 if decided else None,
         late_ms=float(1000 * np.percentile(heard.lateness_s or [0.0], 99)), refused=heard.refused,
         dropped=decode[-1].counters.get("dropped", 0) if decode else 0,
-        batch=float(np.mean(batches)) if batches else None, cpu=cpu | {"feeder": heard.own_cpu},
+        batch=float(np.mean(batches)) if batches else None, cpu=cpu | {"feeder": heard.own_cpu}, robbed=heard.robbed,
     )  # fmt: skip
 
 
@@ -280,7 +285,7 @@ def _measure(
             supervisor.start("decode")
             with on_cores(detector):
                 supervisor.start("detect")
-            if not _wait_until_ready(supervisor, bus, 2, interrupted):
+            if not _wait_until_ready(supervisor, bus, interrupted):
                 return None
             due = schedule(streams, settings.hop, _WARM_UP_S + seconds + _TAIL_S, _SEED)
             start = time.time() + 0.1
@@ -296,13 +301,31 @@ def _measure(
     return row_of(streams, heard)
 
 
+def _wait_until_ready(supervisor: Supervisor, bus: Subscriber, interrupted: threading.Event) -> bool:
+    """Wait until both stages take their input; False if interrupted before."""
+    ready: set[int] = set()
+    deadline = time.monotonic() + _START_S
+    while len(ready) < 2:
+        supervisor.watch()
+        message = bus.receive(0.1)
+        if isinstance(message, Report) and message.state == "ready":
+            ready.add(message.pid)
+        elif isinstance(message, Report) and message.message:
+            say(f"{message.stage}: {message.message}")
+        if interrupted.is_set():
+            return False
+        if time.monotonic() > deadline:
+            raise StageFailed(f"the stages did not get ready in {_START_S:.0f} s", wrong_request=False)
+    return True
+
+
 def _feed(
     due: Sequence[Due], start: float, hop: int, probes_PCTVM: F32, link: Feeder, bus: Subscriber, heard: _Heard,
     supervisor: Supervisor, interrupted: threading.Event,
 ) -> None:  # fmt: skip
     """Send every window when it is due, and listen in between; until interrupted."""
     pids, watched = supervisor.pids(), 0.0
-    began, cpu_began = time.monotonic(), time.process_time()
+    began, cpu_began, robbed_began = time.monotonic(), time.process_time(), _waited_s(pids["detect"])
     clock = time.monotonic() - time.time()  # one reading: a step of the system's clock must not stop the feeding
     for window_due in due:
         window = window_of(window_due, hop, start, probes_PCTVM)
@@ -321,13 +344,23 @@ def _feed(
             supervisor.watch()
             if supervisor.pids() != pids:  # the supervisor has started another, which is not pinned, nor warm
                 raise StageFailed("the detector died under the load", wrong_request=False)
-    heard.own_cpu = (time.process_time() - cpu_began) / (time.monotonic() - began)
+    took, robbed = time.monotonic() - began, _waited_s(pids["detect"])
+    heard.own_cpu = (time.process_time() - cpu_began) / took
+    heard.robbed = None if robbed is None or robbed_began is None else (robbed - robbed_began) / took
 
 
 def _cpu(reports: Sequence[Report]) -> float:
     """The processor time of a process between its first and its last report, in shares of one core."""
     first, last = reports[0], reports[-1]
     return (last.gauges["cpu_s"] - first.gauges["cpu_s"]) / (last.at - first.at)
+
+
+def _waited_s(pid: int) -> float | None:
+    """How long the threads of a process were ready to run and had no core, in seconds so far; None if nobody knows."""
+    try:
+        return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _siblings(core: int) -> set[int]:
@@ -347,18 +380,19 @@ def _listed(cores: set[int] | frozenset[int]) -> str:
 def _show(rows: Sequence[Row], hop_ms: float, title: str, cores: str) -> None:
     table = Table(title=title, caption=f"{cores}; from due to decided; one hop is {hop_ms:.0f} ms")
     for column in (
-        "streams", "windows/s", "p50 ms", "p95 ms", "p99 ms", "lost", "batch", "CPU detect", "decode", "feeder",
-        "sent late, p99 ms", "verdict",
+        "streams", "windows/s", "p50 ms", "p95 ms", "p99 ms", "lost", "batch", "CPU detect", "robbed", "decode",
+        "feeder", "sent late", "verdict",
     ):  # fmt: skip
         table.add_column(column, justify="left" if column == "verdict" else "right")
     for row in rows:
         latencies = ("-" if ms is None else f"{ms:.1f}" for ms in (row.p50_ms, row.p95_ms, row.p99_ms))
-        cpu = (f"{row.cpu[name]:.0%}" if name in row.cpu else "-" for name in ("detect", "decode", "feeder"))
+        shares = (row.cpu.get("detect"), row.robbed, row.cpu.get("decode"), row.cpu.get("feeder"))
         told = row.breaks(hop_ms) or "holds"
         if row.feeder_late(hop_ms):
             told += "; the feeder did not keep up"
         table.add_row(
             str(row.streams), f"{1000 * row.streams / hop_ms:.0f}", *latencies, f"{row.lost:.2%}",
-            "-" if row.batch is None else f"{row.batch:.1f}", *cpu, f"{row.late_ms:.1f}", told,
+            "-" if row.batch is None else f"{row.batch:.1f}",
+            *("-" if share is None else f"{share:.0%}" for share in shares), f"{row.late_ms:.1f}", told,
         )  # fmt: skip
-    Console(width=140).print(table)
+    Console(width=150).print(table)

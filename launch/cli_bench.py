@@ -86,6 +86,29 @@ def bench_encoder(
     return run(model, engines, batches, rounds, threads, frames, out)
 
 
+def bench_streams(
+    *,
+    streams: tuple[int, ...] = (8, 16, 24, 32, 40, 48, 56, 64),
+    hop: int = 4,
+    seconds: float = 10.0,
+    model: str = "small",
+    threads: int = 1,
+    out: Path = Path("runs/bench"),
+) -> int:
+    """How many live streams one detector process serves, and where it breaks: a table, OUT/streams.json and
+    OUT/streams.png.
+
+    Args:
+        streams: numbers of streams to try, each with processes of its own.
+        hop: frames between two windows of a stream, at 30 Hz.
+        seconds: how long each number is measured, after two seconds of warm-up.
+        threads: of the detector, which has as many cores to itself where there are more.
+    """
+    from .bench_streams import bench_streams as run
+
+    return run(streams, hop, seconds, model, threads, out)
+
+
 def bench_continual(
     run: Positional[Path],
     *,
@@ -110,6 +133,6 @@ def bench_continual(
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "live": bench_live, "encoder": bench_encoder, "continual": bench_continual, "pretrain": bench_pretrain,
+    "live": bench_live, "encoder": bench_encoder, "streams": bench_streams, "continual": bench_continual, "pretrain": bench_pretrain,
     "train": bench_train,
 }  # fmt: skip

@@ -30,8 +30,8 @@ from .real_windows import labelled_windows
 from .said import say
 
 _BATCH = 32
-_EVERY = 4  # frames: neighbours are nearly the same, and teach the head no more than one of them
-_L2 = 1e-2  # of the head; for features that are no better than random ones
+_EVERY = 8  # frames: neighbours are nearly the same, and teach the head no more than one of them
+_L2 = 0.1  # of the head: a random encoder tells little, and what is made of less than this is noise, int8's too
 _CALIBRATING = 192  # windows; a large model's calibration takes as long as they are many
 
 
@@ -105,9 +105,7 @@ def _detector(drawn: Pretrained, head: Probe) -> Detector:
     config = drawn.encoder.config
     assert isinstance(config, DSTEConfig)
     detector = Detector(
-        Detector.Config(
-            encoder=config, classes=CLASSES, modality=drawn.modality, normalisation=drawn.normalisation
-        )
+        Detector.Config(encoder=config, classes=CLASSES, modality=drawn.modality, normalisation=drawn.normalisation)
     )
     detector.encoder.load_state_dict(drawn.encoder.state_dict())
     with torch.no_grad():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..train.whole_file import whole_file
 
@@ -30,12 +32,18 @@ def draw_streams(rows: Sequence[Row], hop_ms: float, broken: int | None, path: P
         above.plot([n for n, _ in known], [ms for _, ms in known], style, color=color, label=name.removesuffix("_ms"))
     above.axhline(hop_ms, color="black", linestyle=":", label=f"one hop, {hop_ms:.0f} ms")
     above.set_yscale("log")
+    above.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter(NullFormatter())
+    low, high = above.get_ylim()
+    above.set_ylim(low / 1.5, 1.5 * high)
     above.set_ylabel("due to decided, ms")
-    width = 0.5 * min((b - a for a, b in zip(numbers, numbers[1:], strict=False)), default=1)
+    width = 0.5 * min((b - a for a, b in pairwise(numbers)), default=1)
     below.bar(numbers, [100 * row.lost for row in rows], width, color="C3")
     below.axhline(1, color="black", linestyle=":")
-    below.text(numbers[0] - width, 1.1, "1 %", va="bottom", fontsize=8)
-    below.set_ylim(0, max(5, 110 * max(row.lost for row in rows)))
+    below.set_yscale("symlog", linthresh=1)  # none, one in a hundred and half of them: all three can be told apart
+    below.set_ylim(0, 100)
+    below.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     below.set_ylabel("windows lost, %")
     below.set_xlabel("streams")
     below.set_xticks(numbers)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ import numpy as np
 import openvino as ov
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from skelstream.encoder.attention import Attention
 from skelstream.encoder.bundle import F32, Bundle
@@ -31,7 +33,6 @@ from skelstream.encoder.folded import FoldedAttention, FoldedLayer, fold
 from skelstream.encoder.graph import engine_graph
 from skelstream.encoder.graph.int8 import is_calibrated
 from skelstream.encoder.weights import load_detector
-from skelstream.launch.matrix_peak import graph_flop
 from skelstream.launch.published import PublishedDSTE
 
 FRAMES = 20  # what `live` reads of a window
@@ -151,6 +152,13 @@ def exported(model: nn.Module, detector: Deployed) -> bytes:
     return content
 
 
+def gflop(model: nn.Module, bundle: Bundle) -> float:
+    """10^9 operations in the products of one window. Counted in PyTorch: the published one has convolutions too."""
+    with FlopCounterMode(display=False) as counter:
+        model(torch.tensor(bundle.reference().joints[:1]))
+    return counter.get_total_flops() / 1e9
+
+
 def steps_of(bundle: Bundle, batches: Sequence[int]) -> list[Step]:
     detector = load_detector(bundle)
     models: dict[str, nn.Module] = {
@@ -162,11 +170,10 @@ def steps_of(bundle: Bundle, batches: Sequence[int]) -> list[Step]:
         f"the last {FRAMES} frames alone": fold(detector, FRAMES),
     }
     steps = []
-    # One that fixes its batch from the start is compared like the others: compiled without knowing it.
-    for name, model in models.items():
-        graph = exported(model, detector)
-        steps.append(Step.of(name, graph, graph_flop(graph) / 1e9, fixed=False, batches=batches))
-        print(f"{name}: {steps[-1].gflop:.3f} GFLOP a window", flush=True)
+    for name, model in models.items():  # compiled without knowing the batch size, all of them
+        step = Step.of(name, exported(model, detector), gflop(model, bundle), fixed=False, batches=batches)
+        print(f"{name}: {step.gflop:.3f} GFLOP a window", flush=True)
+        steps.append(step)
     last = steps[-1]
     steps.append(Step.of("a graph for each batch size", last.graph, last.gflop, fixed=True, batches=batches))
     if is_calibrated(bundle.graph):
@@ -176,19 +183,38 @@ def steps_of(bundle: Bundle, batches: Sequence[int]) -> list[Step]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="small")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="small", help="a shipped bundle's name or a folder: a plain DSTE's")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=3, help="calls in each measurement")
     options = parser.parse_args()
     torch.set_num_threads(1)
     bundle = Bundle.load(options.model)
     steps = steps_of(bundle, options.batches)
-    probes = bundle.reference().joints
-    expected = bundle.reference().logits
+    reference = bundle.reference()
     for batch in options.batches:
-        windows = np.ascontiguousarray(np.resize(probes, (batch, *probes.shape[1:])))
-        for step in steps:
-            pass
+        windows = np.ascontiguousarray(np.resize(reference.joints, (batch, *reference.joints.shape[1:])))
+        expected = np.resize(reference.logits, (batch, *reference.logits.shape[1:]))[:, -FRAMES:]
+        differences = [float(np.abs(step.answer(windows)[:, -FRAMES:] - expected).max()) for step in steps]
+        for _ in range(options.rounds):
+            for step in steps:
+                step.measure(windows, options.calls)
+        show(steps, batch, differences)
     return 0
+
+
+def show(steps: Sequence[Step], batch: int, differences: Sequence[float]) -> None:
+    """The middle of each step's rounds, and of its rounds' ratios to the first step and to the one before."""
+    print(f"\nbatch {batch}; load of the machine {os.getloadavg()[0]:.1f}")
+    print(f"{'step':52}{'GFLOP':>8}{'ms a window':>13}{'x first':>9}{'x before':>10}{'largest difference':>20}")
+    before = first = steps[0]
+    for step, difference in zip(steps, differences, strict=True):
+        ms = 1000 * np.median(step.seconds[batch]) / batch
+        ratios = [np.median(np.divide(other.seconds[batch], step.seconds[batch])) for other in (first, before)]
+        print(f"{step.name:52}{step.gflop:8.3f}{ms:13.2f}{ratios[0]:9.2f}{ratios[1]:10.2f}{difference:20.1e}")
+        before = step
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

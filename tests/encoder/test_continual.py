@@ -63,7 +63,7 @@ def at_once(detector: Continual, x_BCTVM: Tensor) -> Tensor:
     return logits_BTK
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     frames=st.integers(1, 60),
     reach=st.sampled_from([2, 3, 8]),
@@ -81,6 +81,7 @@ def test_a_frame_at_a_time_says_what_the_whole_sequence_says(
     torch.testing.assert_close(said, at_once(model(reach, layers), x), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_still_does_after_hundreds_of_frames() -> None:
     x = people(700, 3)
     x[:, :, 200:340, :, 0] = 0

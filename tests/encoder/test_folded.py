@@ -109,10 +109,10 @@ def test_the_work_is_what_the_docstring_says() -> None:
     def layer(fold_it: bool) -> float:
         found = []
         for layers in (1, 2):
-            config = DSTEConfig(hidden=2048, layers=layers, frames=8, joints=25, people=1)
+            config = DSTEConfig(hidden=1024, layers=layers, frames=8, joints=25, people=1)
             model = Detector(Detector.Config(encoder=config, classes=CLASSES)).eval()
             found.append(products(fold(model) if fold_it else model, config))
         return found[1] - found[0]
 
-    assert layer(fold_it=False) == pytest.approx(25, abs=0.2)
-    assert layer(fold_it=True) == pytest.approx(17, abs=0.2)
+    assert layer(fold_it=False) == pytest.approx(25, abs=0.3)
+    assert layer(fold_it=True) == pytest.approx(17, abs=0.3)

@@ -32,7 +32,7 @@ from skelstream.encoder.graph.narrow import last_frames
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A detector whose products are large enough for int8, its numbers at random."""
     torch.manual_seed(11)
-    encoder = DSTEConfig(hidden=64, layers=2)
+    encoder = DSTEConfig(hidden=64, layers=1)
     model = Detector(Detector.Config(encoder=encoder, classes=("background", "wave", "fall"), normalisation="facing"))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -160,14 +160,20 @@ def test_an_int8_graph_is_near_and_says_what_is_in_int8(calibrated: Bundle) -> N
 
 
 def test_accuracy_is_controlled(bundle: Bundle) -> None:
-    """A bound that nothing keeps leaves all in float32; one that some products break sends those back."""
+    """Products that break the bound go back to float32, until it holds."""
+    model, windows = read_model(bundle.graph), several(bundle, 64)
+    every = calibrate(model, windows, p999=1.0, argmax=0.0).agreement.p999
+    some = calibrate(model, windows, p999=0.8 * every, argmax=0.0)
+    assert some.scales and some.kept and some.agreement.p999 <= 0.8 * every
+    assert set(some.kept) | set(some.scales) == set(candidates(model))
+
+
+@pytest.mark.slow  # every product is tried twice
+def test_a_bound_that_nothing_keeps_leaves_all_in_float32(bundle: Bundle) -> None:
     model, windows = read_model(bundle.graph), several(bundle, 64)
     said: list[str] = []
     nothing = calibrate(model, windows, p999=0.0, argmax=1.0, say=said.append)
     assert not nothing.scales and set(nothing.kept) == set(candidates(model)) and nothing.agreement.p999 == 0
-    every = calibrate(model, windows, p999=1.0, argmax=0.0).agreement.p999
-    some = calibrate(model, windows, p999=0.6 * every, argmax=0.0)
-    assert some.scales and some.kept and some.agreement.p999 <= 0.6 * every
     assert len(said) == 1 + 2 * len(candidates(model))
 
 

@@ -64,8 +64,8 @@ def test_there_is_something_to_break() -> None:
 
 @pytest.mark.parametrize(
     "breaking",
-    [*(wrong_epsilon(name, 1e-2) for name in NORMS[::7]), *(lost_bias(name) for name in BIASES[::4])],
-    ids=[*NORMS[::7], *BIASES[::4]],
+    [*(wrong_epsilon(name, 1e-2) for name in NORMS[::13]), *(lost_bias(name) for name in BIASES[::7])],
+    ids=[*NORMS[::13], *BIASES[::7]],
 )
 def test_one_wrong_number_is_refused(tmp_path: Path, breaking: Break) -> None:
     bundle = broken(tmp_path, breaking)
