@@ -133,6 +133,6 @@ def bench_continual(
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "live": bench_live, "encoder": bench_encoder, "streams": bench_streams, "continual": bench_continual, "pretrain": bench_pretrain,
-    "train": bench_train,
+    "live": bench_live, "encoder": bench_encoder, "streams": bench_streams, "continual": bench_continual,
+    "pretrain": bench_pretrain, "train": bench_train,
 }  # fmt: skip
