@@ -86,6 +86,20 @@ def bench_encoder(
     return run(model, engines, batches, rounds, threads, frames, out)
 
 
+def bench_base(
+    *, stores: list[Path], out: Path = Path("runs/base"), hidden: int = 1024, windows: int = 400, seed: int = 0
+) -> int:
+    """A bundle of the paper's size to measure engines on: a random encoder, and a head trained on what it gives.
+
+    Args:
+        stores: prepared stores whose people the head is trained, calibrated and told of.
+        windows: of training people, for the head.
+    """
+    from .random_base import random_base
+
+    return random_base(stores, out, hidden, windows, seed)
+
+
 def bench_streams(
     *,
     streams: tuple[int, ...] = (8, 16, 24, 32, 40, 48, 56, 64),
@@ -133,6 +147,6 @@ def bench_continual(
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "live": bench_live, "encoder": bench_encoder, "streams": bench_streams, "continual": bench_continual,
-    "pretrain": bench_pretrain, "train": bench_train,
+    "live": bench_live, "encoder": bench_encoder, "base": bench_base, "streams": bench_streams,
+    "continual": bench_continual, "pretrain": bench_pretrain, "train": bench_train,
 }  # fmt: skip

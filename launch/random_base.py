@@ -26,25 +26,28 @@ from ..encoder.representer import Representer
 from ..train.pretrained import Pretrained, random_encoder
 from ..train.probes import Exact, Probe, fit_probe
 from ..train.vocabulary import CLASSES, IGNORE
-from .real_windows import labelled_windows
+from .real_windows import labelled_windows, real_windows
 from .said import say
 
 _BATCH = 32
 _EVERY = 8  # frames: neighbours are nearly the same, and teach the head no more than one of them
-_L2 = 0.1  # of the head: a random encoder tells little, and what is made of less than this is noise, int8's too
+_L2 = 1.0  # of the head: a random encoder tells little, and what is made of less is noise, int8's not least
 _CALIBRATING = 192  # windows; a large model's calibration takes as long as they are many
 
 
 def random_base(stores: Sequence[Path], out: Path, hidden: int, windows: int, seed: int) -> int:
-    """See `skelstream bench base`. Raises ValueError if the stores hold no training, validation or test people."""
+    """See `skelstream bench base`. Raises ValueError if the stores lack training or test people."""
     if windows < 1:
         raise ValueError(f"--windows must be at least 1, not {windows}")
+    train = labelled_windows(stores, ("train",), windows, seed)
+    test = labelled_windows(stores, ("test",), max(1, windows // 4), seed)
+    calibrating = real_windows(stores, ("train", "val"), _CALIBRATING, seed)
     drawn = random_encoder(DSTEConfig(hidden=hidden), seed)
     features = fold(_representer(drawn))
-    head = fit_probe(*_taught(features, stores, windows, seed), len(CLASSES), Exact(l2=_L2))
-    told = _told(features, head, stores, max(1, windows // 4), seed)
+    features_NF, labels_N = _counted(features, *train)
+    head = fit_probe(features_NF[None, ::_EVERY], labels_N[::_EVERY], len(CLASSES), Exact(l2=_L2))
+    told = _told(head, *_counted(features, *test))
     say(f"the head on test people: {told['frame_accuracy']:.3f} of their frames right, {told['confidence']:.3f} sure")
-    calibrating = labelled_windows(stores, ("train", "val"), _CALIBRATING, seed)[0]
     provenance = {
         "purpose": "to measure engines on, not to use: a random encoder, with a head trained on what it gives",
         "seed": seed, "stores": [store.name for store in stores], "windows": windows,
@@ -58,37 +61,25 @@ def random_base(stores: Sequence[Path], out: Path, hidden: int, windows: int, se
     return 0
 
 
-def _taught(features: Folded, stores: Sequence[Path], count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Features (1, N, F) and classes (N,) of some of the frames of training people's windows."""
-    joints, labels = labelled_windows(stores, ("train",), count, seed)
-    features_NF, labels_N = _counted(_of_windows(features, joints), labels)
-    return features_NF[None, ::_EVERY], labels_N[::_EVERY]
-
-
-def _told(features: Folded, head: Probe, stores: Sequence[Path], count: int, seed: int) -> dict[str, float]:
-    """How many of the frames of test people the head names as they are, and how sure it is of what it says."""
-    joints, labels = labelled_windows(stores, ("test",), count, seed)
-    features_NF, labels_N = _counted(_of_windows(features, joints), labels)
-    likeliest = head(features_NF).softmax(dim=-1).max(dim=-1)
-    right = likeliest.indices == labels_N
-    return {"frame_accuracy": float(right.float().mean()), "confidence": float(likeliest.values.mean())}
-
-
-def _of_windows(features: Folded, joints_WCTVM: NDArray[np.float32]) -> Tensor:
-    """The features (W, T, F) of windows."""
+def _counted(
+    features: Folded, joints_WCTVM: NDArray[np.float32], labels_WT: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """The features (N, F) and the classes (N,) of those frames of windows that count."""
     parts = []
     for start in range(0, len(joints_WCTVM), _BATCH):
         say(f"step {min(start + _BATCH, len(joints_WCTVM))}/{len(joints_WCTVM)}  windows through the encoder")
-        with torch.inference_mode():
+        with torch.no_grad():
             parts.append(features(torch.from_numpy(joints_WCTVM[start : start + _BATCH])))
-    return torch.cat(parts).clone()
-
-
-def _counted(features_WTF: Tensor, labels_WT: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Features (N, F) and classes (N,) of the frames that count."""
     labels_N = torch.from_numpy(labels_WT).flatten()
     counts_N = labels_N != IGNORE
-    return features_WTF.flatten(0, 1)[counts_N], labels_N[counts_N]
+    return torch.cat(parts).flatten(0, 1)[counts_N], labels_N[counts_N]
+
+
+def _told(head: Probe, features_NF: Tensor, labels_N: Tensor) -> dict[str, float]:
+    """How many frames the head names as they are, and how sure it is of what it says."""
+    likeliest = head(features_NF).softmax(dim=-1).max(dim=-1)
+    right = likeliest.indices == labels_N
+    return {"frame_accuracy": float(right.float().mean()), "confidence": float(likeliest.values.mean())}
 
 
 def _representer(drawn: Pretrained) -> Representer:

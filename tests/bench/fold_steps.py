@@ -156,7 +156,8 @@ def gflop(model: nn.Module, bundle: Bundle) -> float:
     """10^9 operations in the products of one window. Counted in PyTorch: the published one has convolutions too."""
     with FlopCounterMode(display=False) as counter:
         model(torch.tensor(bundle.reference().joints[:1]))
-    return counter.get_total_flops() / 1e9
+    total: int = counter.get_total_flops()
+    return total / 1e9
 
 
 def steps_of(bundle: Bundle, batches: Sequence[int]) -> list[Step]:
