@@ -146,9 +146,22 @@ def pose(
     return run_pose_stages(settings)
 
 
-def detect(*, model: str = "small", engine: EngineChoice = "auto", threads: int = 1, at: str = "") -> int:
-    """One detector, alone or one of several: it takes windows from `decode` at the same place."""
-    return _stage("detect", Settings(folder=at, model=model, engine=engine, threads=threads))
+def detect(
+    *,
+    model: str = "small",
+    engine: EngineChoice = "auto",
+    threads: int = 1,
+    hop: int = 4,
+    delay: int | None = None,
+    at: str = "",
+) -> int:
+    """One detector, alone or one of several: it takes windows from `decode` at the same place.
+
+    Args:
+        hop: the largest that any `pose` here was given: only the frames that `decode` will read are computed.
+        delay: as `decode` was given.
+    """
+    return _stage("detect", Settings(folder=at, model=model, engine=engine, threads=threads, hop=hop, delay=delay))
 
 
 def decode(*, model: str = "small", delay: int | None = None, lossless: bool = False, at: str = "") -> int:
