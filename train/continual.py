@@ -11,7 +11,6 @@ Shapes: B batch, C coordinate, T frame, V joint, M person, K class.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,6 +30,7 @@ from .augment import augment
 from .device import Precision, described, device_of, encoded
 from .loop import Say, follow
 from .objectives.smoothness import smoothness_loss
+from .optimisation import adamw, copy_of_weights, follow_weights, warmed_cosine
 from .pretrained import weights_digest
 from .run_folder import RunFolder
 from .sampler import WindowSampler
@@ -105,13 +105,8 @@ class ContinualRun:
         self.start = "random" if start is None else weights_digest(start)
         streams = streams_of(stores, ("train",))
         self.sampler = SequenceSampler(streams, frames=config.frames, delay=self.model.delay)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.lr,
-        )
-        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.optimizer = adamw(self.model, lr=config.lr, weight_decay=config.weight_decay)
+        self.average = copy_of_weights(self.model)
         self.step, self.total = 0, config.steps
         self.seconds = 0.0
 
@@ -143,10 +138,7 @@ class ContinualRun:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(self.config.average, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
+        follow_weights(self.average, self.model, self.config.average, self.step)
         return loss.detach()
 
     def loss(self, varied_BCTVM: Tensor, labels_BT: Tensor) -> Tensor:
@@ -164,12 +156,8 @@ class ContinualRun:
         return truth / (truth_BT != IGNORE).sum().clamp(min=1) + self.config.smoothing * smoothness
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step: linear warm-up, then half a cosine down to a hundredth."""
-        c = self.config
-        if step < c.warmup:
-            return c.lr * (step + 1) / c.warmup
-        done = (step - c.warmup) / max(c.steps - c.warmup, 1)
-        return c.lr * (0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
+        """The learning rate of a step."""
+        return self.config.lr * warmed_cosine(step, self.config.steps, self.config.warmup)
 
     def averaged(self) -> Continual:
         """A copy of the model with the averaged weights, for use."""

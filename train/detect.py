@@ -12,7 +12,6 @@ Shapes: B batch, T frame, K class.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from .augment import augment
 from .device import Precision, described, device_of, encoded, training_device
 from .loop import Say, follow
 from .objectives.smoothness import smoothness_loss
+from .optimisation import adamw, copy_of_weights, follow_weights, warmed_cosine
 from .pretrained import Pretrained, random_encoder, weights_digest
 from .run_folder import RunFolder
 from .sampler import WindowSampler
@@ -133,13 +133,8 @@ class DetectorRun:
         self.sampler = WindowSampler(streams_of(stores, ("train",)))
         self.detector = _detector(config, start).to(device or training_device()).train()
         self._logits = workers.wrap(_Logits(self.detector, config.precision))
-        decayed = [p for p in self.detector.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in self.detector.parameters() if p.requires_grad and p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=config.lr,
-        )
-        self.average = {name: value.detach().clone() for name, value in self.detector.state_dict().items()}
+        self.optimizer = adamw(self.detector, lr=config.lr, weight_decay=config.weight_decay)
+        self.average = copy_of_weights(self.detector)
         self.step, self.total = 0, config.steps
         self.seconds = 0.0
         self._start = "random" if start is None else weights_digest(start.encoder)
@@ -183,10 +178,7 @@ class DetectorRun:
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(self.config.average, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.detector.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
+        follow_weights(self.average, self.detector, self.config.average, self.step)
         return self.workers.total(mine)
 
     def loss(self, varied_BCTVM: Tensor, labels_BT: Tensor, rows: slice) -> Tensor:
@@ -210,14 +202,7 @@ class DetectorRun:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
-        return self.config.lr * self._schedule(step)
-
-    def _schedule(self, step: int) -> float:
-        """The share of the learning rate: linear warm-up, then half a cosine down to a hundredth."""
-        if step < self.config.warmup:
-            return (step + 1) / self.config.warmup
-        done = (step - self.config.warmup) / max(self.config.steps - self.config.warmup, 1)
-        return 0.01 + 0.99 * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+        return self.config.lr * warmed_cosine(step, self.config.steps, self.config.warmup)
 
     def averaged(self) -> Detector:
         """A copy of the detector on the CPU with the averaged weights, for use."""

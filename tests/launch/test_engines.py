@@ -8,34 +8,21 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from skelstream.encoder.bundle import Bundle
 from skelstream.launch.cli import main
-from skelstream.stream.actor import Script
-from skelstream.stream.record import Recorder
-from skelstream.stream.wire import End, Tracks
 
 no_tensorrt = pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight seconds of the actor's own joints."""
-    script = Script(seed=11, duration_s=8)
-    path = tmp_path_factory.mktemp("recording") / "actor.skel"
-    with Recorder(path) as recorder:
-        for seq in range(240):
-            joints = script.pose(seq / 30)[None]
-            recorder.write(
-                Tracks(camera="actor", t=seq / 30, captured_at=0.0, seq=seq, size=(640, 480), ids=(1,), joints=joints,
-                       pixels=joints[..., :2], confidence=np.ones((1, 25), np.float32))
-            )  # fmt: skip
-        recorder.write(End(camera="actor"))
-    return path
+def recording(record_actor: Callable[[int], Path]) -> Path:
+    """Eight seconds of the actor."""
+    return record_actor(8)
 
 
 @pytest.fixture

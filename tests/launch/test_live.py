@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -17,12 +17,10 @@ import numpy as np
 import pytest
 
 from skelstream.launch.supervisor import Supervisor
-from skelstream.stream.actor import Script
 from skelstream.stream.camera import open_source
 from skelstream.stream.pose_model import ensure_pose_model
 from skelstream.stream.processes import Settings
-from skelstream.stream.record import Recorder
-from skelstream.stream.wire import Decision, End, Report, Subscriber, Tracks
+from skelstream.stream.wire import Decision, End, Report, Subscriber
 
 COMMAND = [sys.executable, "-m", "skelstream"]
 
@@ -45,19 +43,9 @@ def stage_processes(folder: str) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty seconds of the actor's own joints, as if a camera had seen them."""
-    script = Script(seed=11, duration_s=20)
-    path = tmp_path_factory.mktemp("recording") / "actor.skel"
-    with Recorder(path) as recorder:
-        for seq in range(600):
-            joints = script.pose(seq / 30)[None]
-            recorder.write(
-                Tracks(camera="actor", t=seq / 30, captured_at=0.0, seq=seq, size=(640, 480), ids=(1,), joints=joints,
-                       pixels=joints[..., :2], confidence=np.ones((1, 25), np.float32))
-            )  # fmt: skip
-        recorder.write(End(camera="actor"))
-    return path
+def recording(record_actor: Callable[[int], Path]) -> Path:
+    """Twenty seconds of the actor."""
+    return record_actor(20)
 
 
 @pytest.fixture
