@@ -171,8 +171,7 @@ class Bundle:
 
         Raises ValueError if `directory` exists and is anything but a bundle.
         """
-        if directory.exists() and not (directory / CONFIG).is_file():
-            raise ValueError(f"{directory} exists and is no model bundle; name another directory")
+        check_place(directory)
         packed = io.BytesIO()
         np.savez(packed, joints=reference.joints, logits=reference.logits)
         contents = {WEIGHTS: weights, GRAPH: graph, REFERENCE: packed.getvalue()}
@@ -233,6 +232,12 @@ class Bundle:
             return Path(root) / "engines" / self.digest[:16]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cache / "skelstream" / "engines" / self.digest[:16]
+
+
+def check_place(directory: Path) -> None:
+    """Raise ValueError if a bundle must not be written there: the directory exists, and is anything but a bundle."""
+    if directory.exists() and not (directory / CONFIG).is_file():
+        raise ValueError(f"{directory} exists and is no model bundle; name another directory")
 
 
 def available_bundles() -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from ..encoder.bundle import F32, Bundle
+from ..encoder.bundle import F32, Bundle, check_place
 from ..encoder.engine import Engine
 from ..encoder.engine.compile import check_parity, compile_engine, is_installed
 from ..encoder.engine.target import Target
@@ -81,6 +81,7 @@ def write_again(bundle: Bundle, out: Path, calibrate: Sequence[Path]) -> Bundle:
     from ..encoder.weights import load_model
     from .real_windows import real_windows
 
+    check_place(out)  # before the minutes that it takes
     real = real_windows(calibrate, ("train", "val"), _CALIBRATING) if calibrate else None
     model, c = load_model(bundle), bundle.config
     probes = bundle.reference().joints

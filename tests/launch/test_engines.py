@@ -86,6 +86,7 @@ def test_export_fails_for_one_that_cannot_be_made(capsys: pytest.CaptureFixture[
         (["export", "small", "--engines", "abacus"], "no target 'abacus'"),
         (["export", "small", "--engines", "torch:int8"], "no target 'torch:int8'; write torch, or :fp32"),
         (["export", "small", "--verify", "/nowhere"], "/nowhere"),
+        (["export", "small", "--out", "/usr"], "/usr exists and is no model bundle; name another directory"),
         (["bench", "encoder", "--batches", "0"], "--batches, --rounds and --threads must be at least 1"),
         (["live", "--engine", "abacus"], ""),
     ],
