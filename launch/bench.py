@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from ..stream.processes import Settings
 from .live import Live, run_live
+from .processor import processor
 
 
 def bench_live(seconds: float, width: int, height: int, detectors: int, hop: int, seed: int) -> int:
@@ -24,8 +24,7 @@ def bench_live(seconds: float, width: int, height: int, detectors: int, hop: int
     summary = outcome.summary
     console = Console()
     console.print(
-        f"{os.cpu_count()} cores, {_processor()}; {width}x{height}, "
-        f"{time.monotonic() - began:.0f} s with start and stop"
+        f"{os.cpu_count()} cores, {processor()}; {width}x{height}, {time.monotonic() - began:.0f} s with start and stop"
     )
     latencies = 1000 * np.array(summary.latencies_s)
     table = Table(title="capture to scored frame")
@@ -49,12 +48,3 @@ def bench_live(seconds: float, width: int, height: int, detectors: int, hop: int
         )  # fmt: skip
     console.print(table)
     return 0
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "processor unknown"
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "processor unknown")

@@ -26,7 +26,7 @@ from ..encoder.engine.compile import compile_engine
 from ..encoder.engine.continual import ContinualEngine, step_to_onnx
 from ..encoder.weights import load_detector
 from ..train.continual_file import load_continual
-from .bench import _processor
+from .processor import processor
 
 
 def bench_continual(
@@ -38,7 +38,7 @@ def bench_continual(
     windows = compile_engine(bundle, "openvino", threads=1, precision=precision)
     table = Table(
         title=f"milliseconds a stream, one thread, medians of {rounds} turns of ten",
-        caption=f"{_processor()}; {bundle.name}: openvino {windows.precision}; continual: openvino, float32 weights",
+        caption=f"{processor()}; {bundle.name}: openvino {windows.precision}; continual: openvino, float32 weights",
     )
     for column in (
         "streams at once", f"{bundle.name}, a window", f"{bundle.name}, a frame at hop {hop}", "continual, a frame",

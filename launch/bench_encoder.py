@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +37,7 @@ from ..train.whole_file import write_whole
 from .engine_picture import draw_engines
 from .export import targets_here
 from .matrix_peak import Peak, graph_flop
+from .processor import processor
 from .published import PublishedDSTE
 from .said import say
 
@@ -102,11 +102,11 @@ def bench_encoder(
             way.close()
     best = {p: way.facts.gflop / min(min(taken) for taken in way.seconds.values()) for p, way in peaks.items()}
     rows = [_row(way, ways[0], batch, best[way.facts.precision]) for way in ways for batch in batches]
-    title = f"{bundle.name} (hidden {bundle.config.encoder.hidden}), {_machine()}, {threads} threads, {rounds} rounds"
+    title = f"{bundle.name} (hidden {bundle.config.encoder.hidden}), {processor()}, {threads} threads, {rounds} rounds"
     _show(rows, best, title)
     out.mkdir(parents=True, exist_ok=True)
     content = {
-        "model": bundle.name, "hidden": bundle.config.encoder.hidden, "machine": _machine(), "threads": threads,
+        "model": bundle.name, "hidden": bundle.config.encoder.hidden, "machine": processor(), "threads": threads,
         "rounds": rounds, "peak_gflops": best, "ways": [asdict(way.facts) for way in ways],
         "rows": [asdict(row) for row in rows],
     }  # fmt: skip
@@ -246,12 +246,3 @@ def _show(rows: Sequence[Row], peaks: Mapping[Precision, float], title: str) -> 
             f"{row.speed_up:.2f}", f"{100 * row.share_of_peak:.0f}",
         )  # fmt: skip
     Console(width=120).print(table)
-
-
-def _machine() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -34,8 +34,8 @@ from ..stream.processes import Settings
 from ..stream.window import WindowCutter
 from ..stream.wire import Decision, Feeder, Report, Subscriber, Window
 from ..train.whole_file import write_whole
-from .bench import _processor
 from .live import interruption
+from .processor import processor
 from .said import say
 from .streams_picture import draw_streams
 from .supervisor import StageFailed, Supervisor
@@ -150,11 +150,11 @@ def bench_streams(streams: Sequence[int], hop: int, seconds: float, model: str, 
             p95 = "nothing decided" if row.p95_ms is None else f"p95 {row.p95_ms:.0f} ms"
             say(f"step {len(rows)}/{len(set(streams))}  {number} streams: {p95}, {row.lost:.1%} lost")
     most, broken = largest_that_holds(rows, hop_ms), first_that_breaks(rows, hop_ms)
-    title = f"{bundle.name}, one detector, {threads} thread{'s' * (threads > 1)}, hop {hop}; {_processor()}"
+    title = f"{bundle.name}, one detector, {threads} thread{'s' * (threads > 1)}, hop {hop}; {processor()}"
     _show(rows, hop_ms, title, cores)
     say(verdict(most, broken))
     content = {
-        "model": bundle.name, "machine": _processor(), "cores": cores, "threads": threads, "hop": hop,
+        "model": bundle.name, "machine": processor(), "cores": cores, "threads": threads, "hop": hop,
         "hop_ms": hop_ms, "seconds": seconds, "holds": most, "breaks": broken,
         "rows": [asdict(row) | {"why": row.breaks(hop_ms), "feeder_late": row.feeder_late(hop_ms)} for row in rows],
     }  # fmt: skip

@@ -81,6 +81,8 @@ def write_again(bundle: Bundle, out: Path, calibrate: Sequence[Path]) -> Bundle:
     from ..encoder.weights import load_model
     from .real_windows import real_windows
 
+    if calibrate:
+        _check_real(bundle)
     check_place(out)  # before the minutes that it takes
     real = real_windows(calibrate, ("train", "val"), _CALIBRATING) if calibrate else None
     model, c = load_model(bundle), bundle.config
@@ -108,17 +110,25 @@ def targets_here(bundle: Bundle) -> list[Target]:
 
 def _real(bundle: Bundle, stores: Sequence[Path], count: int) -> tuple[F32, F32]:
     """Windows (W, 3, T, V, M) of test people and the reference's logits for them."""
+    from ..encoder.engine.torch import TorchEngine
     from .real_windows import real_windows
 
-    if bundle.config.task == "encode":
-        raise ValueError(f"{bundle.directory} gives no class probabilities; --verify needs a detector or a recogniser")
+    _check_real(bundle)
     windows = real_windows(stores, ("test",), count)
-    from ..encoder.engine.torch import TorchEngine
-
     reference = TorchEngine(bundle, device="cpu")
     logits = _logits(reference, windows, "reference")
     reference.close()
     return windows, logits
+
+
+def _check_real(bundle: Bundle) -> None:
+    """Raise ValueError if stores' windows are not what this model takes, or class probabilities not what it gives."""
+    c = bundle.config
+    if c.task == "encode" or c.window_shape != (3, 64, 25, 2):
+        raise ValueError(
+            f"{bundle.directory} is for the task {c.task} on windows {c.window_shape}; real windows need a detector or "
+            "a recogniser on (3, 64, 25, 2)"
+        )
 
 
 def _logits(engine: Engine, windows: F32, what: str) -> F32:

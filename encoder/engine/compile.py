@@ -63,7 +63,12 @@ def compile_engine(
         raise ValueError(f"the engine {backend} is not installed; pip install '{_EXTRAS[backend]}'")
     if precision is not None and precision not in TOLERANCE:
         raise ValueError(f"no precision {precision!r}; there are {', '.join(TOLERANCE)}")
-    engine = _make(bundle, backend, precision, threads, frames, say)
+    try:
+        engine = _make(bundle, backend, precision, threads, frames, say)
+    except (ImportError, OSError) as error:  # a package that is there and lacks a library, or its other half
+        raise ValueError(f"the engine {backend} does not load here: {str(error).splitlines()[0][:200]}") from error
+    except MemoryError as error:
+        raise ValueError(f"the engine {backend} needs more memory than there is; end what else runs here") from error
     try:
         engine.keep(check_parity(engine, bundle.reference()))
     except ValueError:

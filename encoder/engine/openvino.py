@@ -91,7 +91,8 @@ class OpenVinoEngine:
             self.discard()
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(f"OpenVINO cannot compile {bundle.graph}: {reason}; export the bundle anew") from error
-        self._alone = min((self._alone, self._together[1]), key=_Compiled.seconds)
+        if self._together[1] is not self._alone:
+            self._alone = min((self._alone, self._together[1]), key=_Compiled.seconds)
         self.frames = self._alone.output_shape[0]
 
     def infer(self, joints_BCTVM: F32) -> F32:

@@ -181,6 +181,27 @@ class TestParity:
         )
 
 
+def test_a_package_that_does_not_load_is_one_line_and_the_next_engine_is_taken(bundle: Bundle, tmp_path: Path) -> None:
+    """TensorRT's Python half without its library, as after a driver's upgrade."""
+    for name in ("tensorrt", "cuda"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('libnvinfer.so.10: cannot open it')\n")
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from skelstream.encoder.bundle import Bundle\n"
+        "from skelstream.encoder.engine.compile import fallbacks, first_engine\n"
+        "engine = first_engine(Bundle.load(sys.argv[1]), fallbacks('tensorrt'), threads=1, say=print)\n"
+        "print(engine.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(bundle.directory)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    warning, name = done.stdout.splitlines()
+    assert warning.startswith("the engine tensorrt does not load here: libnvinfer.so.10") and name == "openvino-cpu"
+
+
 def run_without_torch(program: str, *arguments: str) -> str:
     """Run a program in a process where torch, ray, safetensors and our own train room cannot be imported."""
     absent = ("torch", "ray", "safetensors", "skelstream.train")
