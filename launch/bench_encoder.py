@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -123,7 +124,12 @@ class _Timed:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, str(bundle.directory), way, threads), daemon=True)
-        self._process.start()
+        # Ctrl-C in a terminal reaches the children too: we end them, and they say nothing, not even while they load.
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._process.start()
+        finally:
+            signal.signal(signal.SIGINT, previous)
         theirs.close()
         self.facts: Facts = self._answer()
         self.seconds: dict[int, list[float]] = {}
@@ -137,7 +143,7 @@ class _Timed:
 
     def close(self) -> None:
         self._connection.close()
-        self._process.join(5)
+        self._process.join(1)
         self._process.kill()
 
     def _answer(self) -> Any:
@@ -220,7 +226,7 @@ def _published(bundle: Bundle) -> Callable[[F32], object]:
 
     def run(windows: F32) -> object:
         with torch.inference_mode():
-            return head(encoder.dense(detector.prepared(torch.from_numpy(windows)))).numpy()
+            return head(encoder.dense(detector.prepared(torch.tensor(windows)))).numpy()
 
     return run
 
