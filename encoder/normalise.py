@@ -43,34 +43,42 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     """Move and scale (B, 3, T, 25, M) metres so that slot 0's mean SpineBase is 0 and its mean torso 0.5 long.
 
     Both means run over the frames in which slot 0 is present (causal: over those so far); all slots share the origin
-    and the scale, so that the distance between two people survives. A person is absent from a frame when all of their
-    joints are exactly zero there; the absent stay exactly zero and count for nothing, and an empty window stays zero.
+    and the scale, so that the distance between two people survives. A joint is unknown where it is exactly zero, and
+    stays so; a person whose joints are all unknown is absent, and an empty window stays zero. Where SpineBase is
+    unknown (hips below the picture's edge), the origin is an adult's torso below SpineShoulder; frames without one of
+    the two do not count for the length, and without any such frame the torso is an adult's.
     """
     # The greatest along one axis after the other, and joints and people as one axis: engines are slow at reducing over
     # several axes and at broadcasting over five.
-    present_BTM = (joints_BCTVM.abs().amax(dim=1).transpose(2, 3).amax(dim=-1) > 0).to(joints_BCTVM.dtype)
-    subject_B1T = present_BTM[:, None, :, 0]
+    known_BTVM = (joints_BCTVM.abs().amax(dim=1) > 0).to(joints_BCTVM.dtype)
+    base_B1T, shoulder_B1T = known_BTVM[:, None, :, _BASE, 0], known_BTVM[:, None, :, _SHOULDER, 0]
+    both_B1T = base_B1T * shoulder_B1T
 
-    base_BCT = joints_BCTVM[:, :, :, _BASE, 0]
-    spine_BCT = joints_BCTVM[:, :, :, _SHOULDER, 0] - base_BCT
-    length_B1T = spine_BCT.square().sum(dim=1, keepdim=True).sqrt()
-    origin_BCT = _mean(base_BCT * subject_B1T, subject_B1T, causal)
-    torso_B1T = _mean(length_B1T * subject_B1T, subject_B1T, causal).clamp(*TORSO_LIMITS_M)
+    base_BCT, shoulder_BCT = joints_BCTVM[:, :, :, _BASE, 0], joints_BCTVM[:, :, :, _SHOULDER, 0]
+    length_B1T = (shoulder_BCT - base_BCT).square().sum(dim=1, keepdim=True).sqrt()
+    instead_B1T = shoulder_B1T * (1 - base_B1T)  # 0 wherever the base is known
+    down_C1 = joints_BCTVM.new_tensor([0.0, TORSO, 0.0])[:, None]
+    origin_BCT = _mean(base_BCT * base_B1T + (shoulder_BCT - down_C1) * instead_B1T, base_B1T + instead_B1T, causal)
+    some_B1T = _mean(both_B1T, both_B1T, causal)  # 1 where any frame counted, else 0
+    torso_B1T = (_mean(length_B1T * both_B1T, both_B1T, causal) + (1 - some_B1T) * TORSO).clamp(*TORSO_LIMITS_M)
 
-    present_B1TX = present_BTM[:, None, :, None].expand(-1, -1, -1, joints_BCTVM.shape[3], -1).flatten(3)
-    scaled_BCTX = (joints_BCTVM.flatten(3) - origin_BCT[..., None]) * (TORSO / torso_B1T)[..., None] * present_B1TX
+    known_B1TX = known_BTVM.flatten(2)[:, None]
+    scaled_BCTX = (joints_BCTVM.flatten(3) - origin_BCT[..., None]) * (TORSO / torso_B1T)[..., None] * known_B1TX
     return scaled_BCTX.view_as(joints_BCTVM)
 
 
 def facing(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     """`torso`, then turned about the vertical (y) so that slot 0's mean direction from right to left points along +x.
 
-    The direction is that of the shoulders and the hips together, over the frames in which slot 0 is present (causal:
-    over those so far). All slots are turned alike: where another person stands, seen from slot 0, survives; from which
-    side the camera saw them does not.
+    The direction is that of the shoulders and the hips together, where both of a pair are known, over all frames
+    (causal: over those so far). All slots are turned alike: where another person stands, seen from slot 0, survives;
+    from which side the camera saw them does not.
     """
     x_BCTVM = torso(joints_BCTVM, causal)
-    across_BCT = (x_BCTVM[:, :, :, _LEFT, 0] - x_BCTVM[:, :, :, _RIGHT, 0]).sum(dim=-1)  # the absent add nothing
+    left_BCTP, right_BCTP = x_BCTVM[:, :, :, _LEFT, 0], x_BCTVM[:, :, :, _RIGHT, 0]
+    # The absent add nothing, and nor does a pair of which one is unknown.
+    known_B1TP = ((left_BCTP.abs().amax(dim=1) > 0) & (right_BCTP.abs().amax(dim=1) > 0)).to(x_BCTVM.dtype)[:, None]
+    across_BCT = ((left_BCTP - right_BCTP) * known_B1TP).sum(dim=-1)
     across_BCT = across_BCT.cumsum(dim=2) if causal else across_BCT.sum(dim=2, keepdim=True)
     length_BT = (across_BCT[:, 0].square() + across_BCT[:, 2].square()).sqrt()
     known_BT = length_BT > _NO_FACING * TORSO

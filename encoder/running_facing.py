@@ -17,6 +17,7 @@ from .normalise import TORSO, TORSO_LIMITS_M
 _NO_FACING = 1e-3  # of the torso's length: whose left and right lie closer than this is not turned; as in `facing`
 _BASE, _SHOULDER = NTU25.index("SpineBase"), NTU25.index("SpineShoulder")
 _LEFT, _RIGHT = ([NTU25.index(joint + side) for joint in ("Shoulder", "Hip")] for side in ("Left", "Right"))
+_TRUNK = [_BASE, _SHOULDER, *_LEFT, *_RIGHT]
 
 
 class Means(NamedTuple):
@@ -35,9 +36,11 @@ def running_facing(x_BCTVM: Tensor, before: Means, memory: float) -> tuple[Tenso
     """`facing` (normalise.py) with running means for the window's: joints (B, 3, T, 25, 2), and the means after them.
 
     An exponential moving average that begins as the plain mean (bias-corrected), so that the first frame already
-    stands at the origin. A frame without slot 0 leaves the means as they are, but they weigh less when it comes back.
+    stands at the origin. A frame in which one of the joints that they speak of is unknown (exactly zero) leaves the
+    means as they are, but they weigh less when it comes back.
     """
-    present_BTM = (x_BCTVM.abs().amax(dim=(1, 3)) > 0).to(x_BCTVM.dtype)
+    known_BTVM = (x_BCTVM.abs().amax(dim=1) > 0).to(x_BCTVM.dtype)
+    whole_BT1 = known_BTVM[..., _TRUNK, 0].amin(dim=2, keepdim=True)
     subject_BCTV = x_BCTVM[..., 0]
     base_BTC = subject_BCTV[..., _BASE].transpose(1, 2)
     spine_BTC = subject_BCTV[..., _SHOULDER].transpose(1, 2) - base_BTC
@@ -45,7 +48,7 @@ def running_facing(x_BCTVM: Tensor, before: Means, memory: float) -> tuple[Tenso
     length_BT1 = spine_BTC.square().sum(dim=2, keepdim=True).sqrt()
     seen_BT6 = torch.cat((base_BTC, length_BT1, across_BTC[..., 0::2]), dim=2)
 
-    means_BT6, after = _running_means(seen_BT6, present_BTM[..., :1], before, math.exp(-1 / memory))
+    means_BT6, after = _running_means(seen_BT6, whole_BT1, before, math.exp(-1 / memory))
     origin_BCT = means_BT6[..., :3].transpose(1, 2)
     torso_BT = means_BT6[..., 3].clamp(*TORSO_LIMITS_M)
     scale_B1T11 = (TORSO / torso_BT)[:, None, :, None, None]
@@ -58,7 +61,7 @@ def running_facing(x_BCTVM: Tensor, before: Means, memory: float) -> tuple[Tenso
     cos_BT11 = torch.where(known_BT, across_x_BT / along_BT, 1.0)[..., None, None]
     sin_BT11 = torch.where(known_BT, across_z_BT / along_BT, 0.0)[..., None, None]
     turned_BCTVM = torch.stack((cos_BT11 * x + sin_BT11 * z, y, cos_BT11 * z - sin_BT11 * x), dim=1)
-    return turned_BCTVM * present_BTM[:, None, :, None, :], after
+    return turned_BCTVM * known_BTVM[:, None], after
 
 
 def _running_means(seen_BT6: Tensor, present_BT1: Tensor, before: Means, keep: float) -> tuple[Tensor, Means]:

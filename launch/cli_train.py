@@ -71,6 +71,7 @@ def pretrain_(
     encoder: Kind = "dste",
     gap: int = 4,
     alpha: float = 0.5,
+    causal: bool = False,
     where: Annotated[OnRay, tyro.conf.arg(name="")] = OnRay(),  # noqa: B008  # frozen
     config: Annotated[Pretraining, tyro.conf.arg(name="")] = Pretraining(),  # noqa: B008
 ) -> int:
@@ -85,12 +86,13 @@ def pretrain_(
         encoder: dste, or the paper's plain transformer sttr.
         gap: dste: every so many tokens, one keeps its own value in DSA.
         alpha: dste: CA's share of a layer's output.
+        causal: a frame's features look only back, and so does its normalisation.
     """
     opened = [Store(path) for path in stores]
     shape = _encoder(encoder, size, opened, config.modality)
     if isinstance(shape, DSTEConfig):
         shape = replace(shape, gap=gap, alpha=alpha)
-    config = replace(config, encoder=shape)
+    config = replace(config, encoder=replace(shape, causal=causal))
     if where.ray:
         from .on_ray import pretrain_on_ray
 

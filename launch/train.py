@@ -16,7 +16,8 @@ from ..train.pretrained import Pretrained
 from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import streams_of
-from .offline import fit_decoder, score_windows
+from .fit import fit_decoder
+from .offline import score_windows
 from .real_windows import real_windows
 from .said import say
 
@@ -39,7 +40,8 @@ def write_bundle(trained: Trained, stores: Sequence[Store], out: Path) -> Bundle
     with tempfile.TemporaryDirectory() as scratch:
         unfitted = save_bundle(trained.detector, Path(scratch) / "bundle")
         engine = compile_engine(unfitted, threads=2)
-        continuous = [store for store in stores if store.dataset in CONTINUOUS]
+        # A store that is given twice counts twice in training, and once here.
+        continuous = {store.path: store for store in stores if store.dataset in CONTINUOUS}.values()
         validation = [score_windows(engine, stream, _FIT_HOP) for stream in streams_of(continuous, ("val",))]
         engine.close()
         decode = fit_decoder(validation, unfitted.config, _DELAY) if validation else unfitted.config.decode

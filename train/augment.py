@@ -1,6 +1,7 @@
 """What a window may become without changing what is done in it: seeded tensor functions on whole batches.
 
-Shapes: B batch, C coordinate, T frame, V joint (NTU25), M person slot. Absent people are all zero and stay so.
+Shapes: B batch, C coordinate, T frame, V joint (NTU25), M person slot. A joint that is not known is exactly zero, as
+are all those of absent people, and stays so.
 """
 
 from __future__ import annotations
@@ -14,20 +15,25 @@ from torch.nn import functional as F
 from ..encoder.layout import NTU25
 
 _BASE = NTU25.index("SpineBase")
+_LEGS = [NTU25.index(joint + side) for joint in ("Knee", "Ankle", "Foot") for side in ("Left", "Right")]
+_HIPS = [_BASE, NTU25.index("HipLeft"), NTU25.index("HipRight"), NTU25.index("SpineMid")]
+_ARMS = [
+    [NTU25.index(joint + side) for joint in ("Elbow", "Wrist", "Hand", "HandTip", "Thumb")]
+    for side in ("Left", "Right")
+]
 _MIRROR = list(NTU25.mirror)
 
 
 def augment(joints_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
-    """A batch as seen by another camera, of other bodies, mirrored, noisy, with bystanders."""
-    present_BTM = (joints_BCTVM.abs().amax(dim=(1, 3)) > 0).float()
-    x = joints_BCTVM
-    x = mirror(x, chance(len(x), 0.5, generator))
+    """A batch as seen by another camera, of other bodies, mirrored, noisy, with bystanders, and not always whole."""
+    x = mirror(joints_BCTVM, chance(len(joints_BCTVM), 0.5, generator))
+    known_BTVM = (x.abs().amax(dim=1) > 0).float()
     x = rotate(x, generator, yaw=math.radians(40), pitch=math.radians(14), roll=math.radians(5))
     x = stretch(x, generator, 0.12)
     x = still_root(x, chance(len(x), 0.25, generator))
     x = add_noise(x, generator)
-    x = x * present_BTM[:, None, :, None, :]
-    return add_bystander(x, chance(len(x), 0.15, generator), generator)
+    x = x * known_BTVM[:, None]
+    return hide(add_bystander(x, chance(len(x), 0.15, generator), generator), generator)
 
 
 def chance(batch: int, p: float, generator: torch.Generator) -> Tensor:
@@ -85,8 +91,30 @@ def add_bystander(x_BCTVM: Tensor, which_B: Tensor, generator: torch.Generator) 
     side = torch.sign(torch.rand(b, generator=generator) - 0.5) * (0.5 + 0.7 * torch.rand(b, generator=generator))
     beside = torch.stack([side, torch.zeros(b), torch.randn(b, generator=generator) * 0.3], dim=1)
     shift = x_BCTVM[:, :, 0, _BASE, 0] - other[:, :, 0, _BASE] + beside
-    seen = (other.abs().amax(dim=(1, 3), keepdim=True) > 0).float()
+    seen = (other.abs().amax(dim=1, keepdim=True) > 0).float()
     second = torch.where(
         (which_B & free_B).view(-1, 1, 1, 1), (other + shift[:, :, None, None]) * seen, x_BCTVM[..., 1]
     )
     return torch.stack([x_BCTVM[..., 0], second], dim=-1)
+
+
+def hide(x_BCTVM: Tensor, generator: torch.Generator) -> Tensor:
+    """Some people stand behind a desk or half out of the picture, and single joints are not found for a while.
+
+    One window in ten is without the legs, half of those without the hips too (a webcam); one in twenty without an arm;
+    in one of ten every joint is missing for a sixth of the frames.
+    """
+    b, _, t, v, _ = x_BCTVM.shape
+    seen_BV = torch.ones(b, v)
+    legs_B = chance(b, 0.10, generator)
+    seen_BV[:, _LEGS] *= (~legs_B).float()[:, None]
+    seen_BV[:, _HIPS] *= (~(legs_B & chance(b, 0.5, generator))).float()[:, None]
+    side_B = torch.randint(len(_ARMS), (b,), generator=generator)
+    arm_B = chance(b, 0.05, generator)
+    for side, joints in enumerate(_ARMS):
+        seen_BV[:, joints] *= (~(arm_B & (side_B == side))).float()[:, None]
+    begin_BV = torch.randint(t, (b, v), generator=generator)
+    since_BTV = torch.arange(t)[None, :, None] - begin_BV[:, None]
+    flicker_B = chance(b, 0.10, generator)
+    gone_BTV = (since_BTV >= 0) & (since_BTV < t // 6) & flicker_B[:, None, None]
+    return x_BCTVM * (seen_BV[:, None] * (~gone_BTV).float())[:, None, :, :, None]

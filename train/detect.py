@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..encoder.config import Size, encoder_config
+from ..encoder.config import Size, encoder_config, suited_normalisation
 from ..encoder.detector import Detector
 from ..encoder.drop_path import rows_of_batch
 from ..encoder.dste import DSTE
@@ -41,12 +41,16 @@ from .streams import Stream, streams_of
 from .vocabulary import CLASSES, IGNORE
 from .workers import ALONE, Workers
 
+NEWEST = 24  # frames: the decoder's delay, and what events take to be believed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How to train. `steps` batches of `batch` windows; `seed` decides everything random.
 
     `smoothing` is the weight of the term between neighbouring frames; 0.15 is MS-TCN's.
+    `newest` is how much more than the others the newest `NEWEST` frames of a window count: live, they alone are read.
+    `causal` makes the encoder look only back, whatever it began as.
     `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
     `precision` is the encoder's (`device.py`). `pieces_of`: compute at most so many windows of a batch at a time, to
     save memory (0: a worker's whole share at once); it changes nothing else.
@@ -60,8 +64,10 @@ class Training:
     warmup: int = 50
     label_smoothing: float = 0.05
     smoothing: float = 0.15
+    newest: float = 3.0
     average: float = 0.995
     seed: int = 0
+    causal: bool = False
     freeze_encoder: bool = False
     pieces_of: int = 0
     precision: Precision = "auto"
@@ -85,7 +91,7 @@ def train_detector(
     store holds training subjects, `start` is no encoder for it, or `out` holds a run with other settings.
     """
     run = DetectorRun(stores, config, start)
-    validation = streams_of(stores, ("val",))
+    validation = streams_of({store.path: store for store in stores}.values(), ("val",))
 
     def right() -> float:
         return frame_accuracy(run.averaged().to(run.device), validation, precision=config.precision)
@@ -135,6 +141,8 @@ class DetectorRun:
         self._logits = workers.wrap(_Logits(self.detector, config.precision))
         self.optimizer = adamw(self.detector, lr=config.lr, weight_decay=config.weight_decay)
         self.average = copy_of_weights(self.detector)
+        frames = self.detector.config.encoder.frames
+        self._weight_T = torch.where(torch.arange(frames) < frames - NEWEST, 1.0, config.newest)
         self.step, self.total = 0, config.steps
         self.seconds = 0.0
         self._start = "random" if start is None else weights_digest(start.encoder)
@@ -186,15 +194,18 @@ class DetectorRun:
         batch = len(varied_BCTVM)
         with rows_of_batch(torch.arange(batch)[rows], batch):
             logits_BTK: Tensor = self._logits(varied_BCTVM[rows].to(self.device))
-        truth: Tensor = F.cross_entropy(
-            logits_BTK.flatten(0, 1),
-            labels_BT[rows].to(self.device).flatten(),
+        each_BT: Tensor = F.cross_entropy(
+            logits_BTK.transpose(1, 2),
+            labels_BT[rows].to(self.device),
             ignore_index=IGNORE,
             label_smoothing=self.config.label_smoothing,
-            reduction="sum",
+            reduction="none",
         )
+        weight_T = self._weight_T.to(self.device)
+        truth = (each_BT * weight_T).sum()
+        counted = ((labels_BT != IGNORE).to(self.device) * weight_T).sum()
         smoothness = smoothness_loss(logits_BTK.log_softmax(-1)) * (len(logits_BTK) / batch)
-        return truth / (labels_BT != IGNORE).sum().to(self.device) + self.config.smoothing * smoothness
+        return truth / counted + self.config.smoothing * smoothness
 
     def _pieces(self) -> list[slice]:
         size, end = self.config.pieces_of or self.batch, self.share.stop
@@ -292,10 +303,16 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int, preci
 def _detector(config: Training, start: Pretrained | None) -> Detector:
     """The detector before it has learnt anything of the vocabulary."""
     begun = start or random_encoder(DSTE.Config.named(config.size), config.seed)
-    shape = encoder_config(asdict(begun.encoder.config))
+    shape = encoder_config({**asdict(begun.encoder.config), "causal": begun.encoder.config.causal or config.causal})
+    turned = shape.causal != begun.encoder.config.causal
+    normalisation = suited_normalisation(shape) if turned else begun.normalisation
     detector = Detector(
-        Detector.Config(encoder=shape, classes=CLASSES, modality=begun.modality, normalisation=begun.normalisation)
+        Detector.Config(encoder=shape, classes=CLASSES, modality=begun.modality, normalisation=normalisation)
     )
     detector.encoder.load_state_dict(begun.encoder.state_dict())
+    with torch.no_grad():  # what a detector already knows how to tell, it goes on telling
+        for k, name in enumerate(CLASSES):
+            if name in begun.head and len(begun.head[name][0]) == shape.dense_width:
+                detector.head.weight[k], detector.head.bias[k] = begun.head[name]
     detector.encoder.requires_grad_(not config.freeze_encoder)
     return detector

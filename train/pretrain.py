@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,7 +132,8 @@ class PretrainingRun:
         self.share = workers.share(config.batch)
         self.encoder = build_encoder(config.encoder)
         if start is not None:
-            if start.encoder.config != config.encoder:
+            # A causal encoder has the weights of one that is not: it may go on from either.
+            if replace(start.encoder.config, causal=config.encoder.causal) != config.encoder:
                 raise ValueError("the encoder to go on from is not the one that was asked for; give its size and kind")
             self.encoder.load_state_dict(start.encoder.state_dict())
         self.projectors = Projectors(config.encoder.hidden)

@@ -6,8 +6,9 @@ Shapes: B batch, C coordinate, T frame, V joint, M person.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from ..encoder.build import build_encoder
 from ..encoder.bundle import Bundle
 from ..encoder.config import AnyEncoderConfig, encoder_config, suited_normalisation
+from ..encoder.detector import Detector
 from ..encoder.modality import MODALITIES, Modality
 from ..encoder.normalise import Normalisation, normalise
 from ..encoder.skeleton_encoder import SkeletonEncoder
@@ -25,11 +27,12 @@ from .device import device_of
 
 @dataclass(frozen=True)
 class Pretrained:
-    """An encoder in evaluation mode, and what it takes."""
+    """An encoder in evaluation mode, and what it takes; of a detector also what it says, `head` a row a class."""
 
     encoder: SkeletonEncoder
     modality: Modality
     normalisation: Normalisation
+    head: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # class: its weights (W,) and bias ()
 
     def prepared(self, joints_BCTVM: Tensor) -> Tensor:
         """What the encoder is given, (B, 3, T, V, M), of joints as a store holds them."""
@@ -54,7 +57,12 @@ def load_pretrained(path: str) -> Pretrained:
         encoder.load_state_dict(state["encoder"])
         return Pretrained(encoder.eval(), state["modality"], state["normalisation"])
     model = load_model(Bundle.load(path))
-    return Pretrained(model.encoder, model.config.modality, model.config.normalisation)
+    head = _rows(model.head, model.config.classes) if isinstance(model, Detector) else {}
+    return Pretrained(model.encoder, model.config.modality, model.config.normalisation, head)
+
+
+def _rows(head: nn.Linear, classes: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+    return {name: (head.weight.detach()[i], head.bias.detach()[i]) for i, name in enumerate(classes)}
 
 
 def random_encoder(config: AnyEncoderConfig, seed: int, modality: Modality = "joint") -> Pretrained:

@@ -60,7 +60,7 @@ class WindowSampler:
         after = np.minimum(before + 1, self.end[before] - 1)
         share = (at - before).astype(np.float32)[:, :, None, None, None]
         a, b = self.joints[before], self.joints[after]
-        whole = (a != 0).any(axis=(3, 4), keepdims=True) & (b != 0).any(axis=(3, 4), keepdims=True)
+        whole = (a != 0).any(axis=4, keepdims=True) & (b != 0).any(axis=4, keepdims=True)  # never half a joint
         nearest = np.where(share[..., 0, 0, 0] < 0.5, before, after)
         joints = np.where(whole, (1 - share) * a + share * b, self.joints[nearest])
         return joints.astype(np.float32), self.labels[nearest].astype(np.int64)

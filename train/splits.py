@@ -19,7 +19,9 @@ _TEST: dict[str, tuple[str, ...]] = {
     "nw_ucla": ("9", "10"),
     "msr_action3d": ("9", "10"),
     "cmu_mocap6": ("14",),
+    "sbu": ("s02s06", "s03s06", "s04s06", "s06s02", "s06s03", "s06s04"),  # every pair with person 6
     "actor": ("test",),
+    "daily": ("test",),
 }
 _VAL: dict[str, tuple[str, ...]] = {
     "utkinect": ("6",),
@@ -27,12 +29,14 @@ _VAL: dict[str, tuple[str, ...]] = {
     "kinder_gator": ("106", "970"),
     "nw_ucla": ("8",),
     "msr_action3d": ("8",),
+    "sbu": ("s02s05", "s03s05", "s05s02", "s05s03"),
     "actor": ("val",),
+    "daily": ("val",),
 }
 
 # Recordings in which rest and movement follow one another as in life. Decoders are fitted on these alone: clips that
 # were cut to their action do not show what it costs to say it for too long.
-CONTINUOUS = ("utkinect", "precog2016", "kinder_gator", "actor")
+CONTINUOUS = ("utkinect", "precog2016", "kinder_gator", "actor", "daily")
 
 
 def part_of(dataset: str, subject: str) -> Part:

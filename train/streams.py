@@ -13,9 +13,10 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from .pairs import acts, turned
 from .splits import Part, part_of
 from .store import Entry, Store
-from .vocabulary import IGNORE, class_map
+from .vocabulary import CLASSES, IGNORE, class_map
 
 _BLEND_FRAMES = 12
 
@@ -43,8 +44,29 @@ def streams_of(stores: Iterable[Store], parts: Sequence[Part]) -> list[Stream]:
                 streams.append(one_stream(store, entry.name, [entry], to_ours))
         trimmed = sorted((entry for entry in entries if entry.trimmed), key=lambda e: (e.subject, e.view, e.start))
         for (subject, view), group in groupby(trimmed, key=lambda e: (e.subject, e.view)):
-            streams.append(one_stream(store, f"{subject}{f'/view{view}' if view else ''}", list(group), to_ours))
+            name = f"{subject}{f'/view{view}' if view else ''}"
+            if store.dataset == "sbu":
+                streams += _two_streams(store, name, list(group), to_ours)
+            else:
+                streams.append(one_stream(store, name, list(group), to_ours))
     return streams
+
+
+def _two_streams(store: Store, name: str, entries: list[Entry], to_ours: NDArray[np.int16]) -> list[Stream]:
+    """Clips of two people, end to end: as the first of them is followed, and as the second is."""
+    clips = [np.asarray(store.joints(entry)) for entry in entries]
+    labels = [to_ours[store.frame_labels(entry)] for entry in entries]
+    does = [acts(clip, CLASSES[label[0]]) for clip, label in zip(clips, labels, strict=True)]
+    return [
+        Stream(
+            name=f"{name}/slot{slot}", dataset=store.dataset, subject=entries[0].subject, source=store.source,
+            joints=_joined([turned(clip) if slot else clip for clip in clips]),
+            labels=_joined_labels(
+                [label if who[slot] else np.full_like(label, IGNORE) for label, who in zip(labels, does, strict=True)]
+            ),
+        )
+        for slot in (0, 1)
+    ]  # fmt: skip
 
 
 def one_stream(store: Store, name: str, entries: list[Entry], to_ours: NDArray[np.int16]) -> Stream:

@@ -1,8 +1,9 @@
 """The vocabulary of the shipped detector, and what each data set's own classes mean in it.
 
-Twenty answers: nineteen actions that a robot should react to, and the background. A native class maps to one of
-them; to `background` when it is a movement outside the vocabulary that a detector has to stay quiet about; to `None`
-when it is ambiguous (a golf swing is no throw, but not quite nothing either): those frames teach and count nothing.
+Twenty-three answers: nineteen actions that a robot should react to, three that two people do together, and the
+background. A native class maps to one of them; to `background` when it is a movement outside the vocabulary that a
+detector has to stay quiet about; to `None` when it is ambiguous (a golf swing is no throw, but not quite nothing
+either): those frames teach and count nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 CLASSES: tuple[str, ...] = (
     "background", "wave", "clap", "raise_hand", "point", "beckon", "stop", "bow", "punch", "kick", "throw", "push",
-    "pull", "pick_up", "carry", "sit_down", "stand_up", "walk", "run", "jump",
+    "pull", "pick_up", "carry", "sit_down", "stand_up", "walk", "run", "jump", "shake_hands", "hug", "hand_over",
 )  # fmt: skip
 IGNORE = -1
 
@@ -86,11 +87,17 @@ _BANDAI: dict[str, str | None] = {
     "wave-right-hand": "wave", "dance-short": _BACKGROUND, "respond": None, "guide": None, "call": None,
     "slash": None,
 }  # fmt: skip
+# Of what is done to one another, only the one who does it has the label (`pairs.py`).
+_SBU: dict[str, str | None] = {
+    "approaching": "walk", "departing": "walk", "kicking": "kick", "pushing": "push", "shaking hands": "shake_hands",
+    "hugging": "hug", "exchanging object": "hand_over", "punching": "punch",
+}  # fmt: skip
 # What a table does not name is a movement outside the vocabulary: background.
 _TABLES: dict[str, dict[str, str | None]] = {
     "kinder_gator": _KINDER_GATOR, "utkinect": _UTKINECT, "precog2016": _PRECOG, "nw_ucla": _NW_UCLA,
     "msr_action3d": _MSR_ACTION3D, "cmu_mocap6": _CMU, "bandai1": _BANDAI, "bandai2": _BANDAI,
-    "actor": {name: name for name in CLASSES},
+    "sbu": _SBU, "actor": {name: name for name in CLASSES},
+    "daily": {name: name for name in CLASSES} | {"turn": None},  # steps that go nowhere: a walk or not
 }  # fmt: skip
 
 

@@ -54,6 +54,41 @@ def test_the_definition_in_numpy() -> None:
     assert not normal(x)[:, 10:30, :, 0].any() and not normal(x)[:, 50:, :, 1].any()
 
 
+def test_a_joint_that_was_not_seen_stays_zero_and_moves_nothing() -> None:
+    x = window(5)
+    expected = normal(x)
+    x[:, 5:40, 7, 0] = 0  # a hand
+    expected[:, 5:40, 7, 0] = 0
+    np.testing.assert_allclose(normal(x), expected, atol=1e-5)
+    turned = normalise(torch.from_numpy(x)[None], "facing")[0].numpy()
+    assert not turned[:, 5:40, 7, 0].any() and (turned[:, :5, 7, 0] != 0).all()
+
+
+def test_without_hips_the_shoulders_say_where_somebody_stands() -> None:
+    x = window(6)
+    hips = [BASE, NTU25.index("HipLeft"), NTU25.index("HipRight")]
+    x[:, :, hips, 0] = 0
+    got = normal(x)
+    assert not got[:, :, hips, 0].any()
+    middle = x[:, :, SHOULDER, 0].mean(axis=1) - [0, 0.5, 0]  # an adult's torso below, and in metres
+    np.testing.assert_allclose(got[:, :, SHOULDER, 0], x[:, :, SHOULDER, 0] - middle[:, None], atol=1e-5)
+    # The side that a camera sees is then told by the shoulders alone.
+    left, right = NTU25.index("ShoulderLeft"), NTU25.index("ShoulderRight")
+    across = (x[:, :, left, 0] - x[:, :, right, 0]).mean(axis=1)
+    turned = normalise(torch.from_numpy(x)[None], "facing")[0].numpy()
+    mean = (turned[:, :, left, 0] - turned[:, :, right, 0]).mean(axis=1)
+    assert mean[0] == pytest.approx(np.hypot(across[0], across[2]), rel=1e-4) and abs(mean[2]) < 1e-4
+
+
+def test_hips_that_are_seen_now_and_then_are_enough_for_the_size() -> None:
+    x = window(7, torso_m=0.37)
+    x[:, 8:, BASE, 0] = 0
+    expected = 0.5 / np.mean([np.linalg.norm(x[:, t, SHOULDER, 0] - x[:, t, BASE, 0]) for t in range(8)])
+    got = normal(x)
+    apart = np.linalg.norm(got[:, 60, 3, 0] - got[:, 60, 9, 0]) / np.linalg.norm(x[:, 60, 3, 0] - x[:, 60, 9, 0])
+    assert apart == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize(("torso_m", "taken_m"), [(0.01, 0.15), (5.0, 1.0)])
 def test_a_broken_torso_is_limited(torso_m: float, taken_m: float) -> None:
     got = normal(window(1, torso_m))

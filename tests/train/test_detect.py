@@ -9,10 +9,12 @@ from torch import Tensor
 
 from skelstream.encoder.detector import Detector
 from skelstream.encoder.dste import DSTE
-from skelstream.train.detect import DetectorRun, Training, train_detector
+from skelstream.encoder.export import save_bundle
+from skelstream.train.detect import NEWEST, DetectorRun, Training, train_detector
+from skelstream.train.pretrained import load_pretrained, random_encoder
 from skelstream.train.recording import Recording
 from skelstream.train.store import Store, write_store
-from skelstream.train.vocabulary import CLASSES
+from skelstream.train.vocabulary import CLASSES, IGNORE
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +94,48 @@ def test_a_frozen_encoder_stays_as_it_was_drawn(store: Store, tmp_path: Path) ->
     for name, weight in fresh.encoder.state_dict().items():
         torch.testing.assert_close(trained.detector.encoder.state_dict()[name], weight, msg=name)
     assert not torch.equal(trained.detector.head.weight, fresh.head.weight)
+
+
+def test_a_causal_detector_begins_as_one_that_is_not(store: Store, tmp_path: Path) -> None:
+    start = random_encoder(DSTE.Config.named("small"), seed=3)
+    run = DetectorRun([store], Training(steps=2, batch=4, causal=True), start)
+    config = run.detector.config
+    assert config.encoder.causal and config.normalisation == "facing-causal"
+    for name, weight in start.encoder.state_dict().items():
+        assert torch.equal(run.detector.encoder.state_dict()[name], weight), name
+    run.advance()
+    joints = torch.randn(1, 3, 64, 25, 2)
+    changed = joints.clone()
+    changed[:, :, 40:] += 1
+    detector = run.averaged()
+    with torch.no_grad():
+        assert torch.equal(detector(joints)[:, :40], detector(changed)[:, :40])
+
+
+def test_a_detector_goes_on_saying_what_it_already_says(store: Store, tmp_path: Path) -> None:
+    known = Detector.Config(
+        encoder=DSTE.Config.named("small"), classes=("background", "jump", "fly", "wave"), normalisation="facing"
+    )
+    detector = Detector(known)
+    save_bundle(detector.eval(), tmp_path / "b")
+    run = DetectorRun([store], Training(steps=1, batch=2), load_pretrained(str(tmp_path / "b")))
+    joints = run.sampler.draw(np.random.default_rng(0), 2)[0]
+    with torch.no_grad():
+        before, after = detector(joints), run.averaged()(joints)
+    for k, name in enumerate(known.classes):
+        if name in CLASSES:  # weights travel in half precision
+            torch.testing.assert_close(after[..., CLASSES.index(name)], before[..., k], atol=2e-2, rtol=0)
+
+
+def test_the_newest_frames_count_more(store: Store) -> None:
+    run = DetectorRun([store], Training(steps=1, batch=2, newest=3.0, label_smoothing=0.0, smoothing=0.0))
+    joints, _ = run.sampler.draw(np.random.default_rng(0), 2)
+    labels = torch.zeros(2, 64, dtype=torch.int64)
+    labels[:, :8] = IGNORE
+    run.detector.eval()
+    with torch.no_grad():
+        each = -run.detector(joints).log_softmax(-1)[..., 0]
+        loss = run.loss(joints, labels, slice(0, 2))
+    old, new = each[:, 8 : 64 - NEWEST].sum(), each[:, 64 - NEWEST :].sum()
+    expected = (old + 3 * new) / (2 * (64 - NEWEST - 8) + 3 * 2 * NEWEST)
+    torch.testing.assert_close(loss, expected)

@@ -1,6 +1,7 @@
 """Pretraining: it learns, it resumes as if nothing had happened, its projectors are the authors'."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,11 @@ def test_a_run_begins_where_it_is_told(clips: Clips, tmp_path: Path) -> None:
         pretrain(clips, tmp_path / "second", CONFIG, lambda line: None)
     with pytest.raises(ValueError, match="not the one that was asked for"):
         PretrainingRun(clips, Pretraining(encoder=DSTEConfig(hidden=24), batch=6, epochs=1), start)
+    # A causal encoder has the same weights, and may go on from one that is not.
+    causal = PretrainingRun(clips, replace(CONFIG, encoder=replace(CONFIG.encoder, causal=True)), start)
+    assert causal.encoder.config.causal and causal.config.scheme == "facing-causal"
+    for name, weight in causal.encoder.state_dict().items():
+        assert torch.equal(weight, first.state_dict()[name]), name
 
 
 def test_the_loss_falls(clips: Clips) -> None:
