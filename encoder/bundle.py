@@ -27,7 +27,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -58,19 +58,65 @@ SHIPPED = Path(__file__).parent / "bundles"
 _MAX_BYTES = {CONFIG: 1 << 20, WEIGHTS: 2 << 30, GRAPH: 2 << 30, REFERENCE: 64 << 20}
 
 
+LOOK = 32  # ticks: the decoder looks so far back on a window for when an action began and how sure it is
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecodeParameters:
-    """How scores become events: `delay` and `min_frames` in frames, `enter` and `leave` in probability."""
+    """How scores become decisions and events; `stream/decode.py` says what is done with each.
+
+    A number stands for all classes, a tuple has one entry a class (that of the background is not read). In frames:
+    `delay` between a frame and its decision, `min_frames` that an action lasts before it is believed, `boundary` by
+    which its edges may move to where the scores change most, `unknown_frames` over which the energy is averaged. In
+    probability: `enter` and `leave`. In frames of certainty: `belief` that starts an action and `doubt` that ends it
+    (0: as soon as the mean is beyond `enter` or `leave`). Logits are divided by `temperature`. What has an energy (the
+    log-sum-exp of the logits) below `unknown` is unknown, None: never; so is what has less `evidence` in its windows.
+    """
 
     delay: int = 8
-    enter: float = 0.5
-    leave: float = 0.3
-    min_frames: int = 6
+    temperature: float = 1.0
+    enter: float | tuple[float, ...] = 0.5
+    leave: float | tuple[float, ...] = 0.3
+    min_frames: int | tuple[int, ...] = 6
+    belief: float | tuple[float, ...] = 0.0
+    doubt: float | tuple[float, ...] = 0.0
+    boundary: int = 0
+    unknown: float | None = None
+    unknown_frames: int = 15
+    min_evidence: float = 0.0
 
     def __post_init__(self) -> None:
         check(0 <= self.delay <= 4096, "decode.delay must be in 0..4096 frames")
-        check(0 < self.leave <= self.enter < 1, "decode thresholds must satisfy 0 < leave <= enter < 1")
-        check(1 <= self.min_frames <= 4096, "decode.min_frames must be in 1..4096")
+        check(0.05 <= self.temperature <= 20, "decode.temperature must be in 0.05..20")
+        lengths = {len(value) for value in self._of_classes() if isinstance(value, tuple)}
+        check(len(lengths) <= 1, "decode thresholds must have as many entries as one another, one a class")
+        for k in range(max(lengths, default=1)):
+            enter, leave, min_frames, belief, doubt = (of_class(value, k) for value in self._of_classes())
+            check(0 < leave <= enter < 1, "decode thresholds must satisfy 0 < leave <= enter < 1")
+            check(1 <= min_frames <= LOOK, f"decode.min_frames must be in 1..{LOOK}")
+            check(0 <= belief <= LOOK and 0 <= doubt <= LOOK, f"decode.belief and doubt must be in 0..{LOOK}")
+        check(0 <= self.boundary < LOOK // 2, f"decode.boundary must be in 0..{LOOK // 2 - 1} frames")
+        check(self.unknown is None or math.isfinite(self.unknown), "decode.unknown must be a finite energy, or none")
+        check(1 <= self.unknown_frames <= LOOK, f"decode.unknown_frames must be in 1..{LOOK}")
+        check(0 <= self.min_evidence <= 1, "decode.min_evidence must be in 0..1")
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """These fields with exactly these types, as they stand in JSON; ValueError names the one that is wrong."""
+        return _strict(cls, data, "decode")
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes these are for; None where every number stands for all."""
+        return next((len(value) for value in self._of_classes() if isinstance(value, tuple)), None)
+
+    def _of_classes(self) -> tuple[float | tuple[float, ...], ...]:
+        return (self.enter, self.leave, self.min_frames, self.belief, self.doubt)
+
+
+def of_class(value: float | tuple[float, ...], k: int) -> float:
+    """What a parameter of `DecodeParameters` says of class `k`."""
+    return value[k] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +142,10 @@ class BundleConfig:
         check(1 <= self.hz <= 1000, "hz must be in 1..1000")
         if self.task == "detect":
             check(self.decode.delay < self.frames, "decode.delay must be shorter than the window")
+            check(
+                "unknown" not in self.classes, "no class may be called 'unknown': the decoder says so of what is none"
+            )
+            check(self.decode.classes in (None, len(self.classes)), "decode must have one entry a class, or one number")
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
@@ -347,9 +397,18 @@ def _strict(cls: type[D], data: object, where: str) -> D:
     return cls(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in data.items()})
 
 
+def _member(members: tuple[Any, ...], value: object) -> Any:
+    """Which of the types of a union a value is to have: an encoder by its kind, else null, a list or a plain value."""
+    if all(is_dataclass(member) for member in members):
+        return encoder_class(value.get("kind", "dste") if isinstance(value, dict) else None)
+    if value is None and NoneType in members:
+        return NoneType
+    return next((m for m in members if (get_origin(m) is tuple) == isinstance(value, list)), members[0])
+
+
 def _value(expected: Any, value: object, where: str) -> Any:
-    if get_origin(expected) is UnionType:  # the encoders, told apart by their kind
-        expected = encoder_class(value.get("kind", "dste") if isinstance(value, dict) else None)
+    if get_origin(expected) is UnionType:
+        expected = _member(get_args(expected), value)
     origin, arguments = get_origin(expected), get_args(expected)
     if isinstance(expected, type) and is_dataclass(expected):
         return _strict(expected, value, where)
@@ -361,7 +420,7 @@ def _value(expected: Any, value: object, where: str) -> Any:
         return value
     if expected is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
         return float(value)
-    if expected in (int, str, bool) and type(value) is expected:
+    if expected in (int, str, bool, NoneType) and type(value) is expected:
         return value
     wanted = (
         f"one of {', '.join(map(repr, arguments))}" if origin is Literal else getattr(expected, "__name__", expected)

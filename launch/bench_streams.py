@@ -189,7 +189,7 @@ def window_of(due: Due, hop: int, start: float, probes_PCTVM: F32) -> Window:
     return Window(
         camera=f"bench-{due.stream}", t=(seen - 1) / HZ, captured_at=start + due.at_s, track=1, index=due.number,
         first_tick=seen - frames, valid=min(seen, frames), last=False,
-        joints=probes_PCTVM[(due.stream + due.number) % len(probes_PCTVM)],
+        joints=probes_PCTVM[(due.stream + due.number) % len(probes_PCTVM)], evidence=1.0,
     )  # fmt: skip
 
 

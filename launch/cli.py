@@ -43,6 +43,7 @@ def live(
     width: int = 1280,
     height: int = 720,
     duration: float | None = None,
+    mirror: bool = False,
     record: str = "",
     json: bool = False,
     page: bool = True,
@@ -63,6 +64,7 @@ def live(
         hop: frames of the 30 Hz clock between two windows.
         delay: frames that a decision waits for; the default is the model's own.
         duration: seconds after which a live camera is left.
+        mirror: the camera shows a mirror's picture, as many webcams do: left is left again.
         record: also write what is seen and said to this file.
         json: one JSON object a line on stdout.
         page: serve http://HOST:PORT.
@@ -75,7 +77,8 @@ def live(
         camera, duration = _some_camera(duration)
     settings = Settings(
         folder=at, camera=camera, model=model, pose=pose, people=people, engine=engine, threads=threads, hop=hop,
-        delay=delay, width=width, height=height, duration_s=duration, record=record, host=host, port=port,
+        delay=delay, width=width, height=height, duration_s=duration, mirror=mirror, record=record, host=host,
+        port=port,
     )  # fmt: skip
     return run_live(Live(settings=settings, detectors=detectors, json=json, page=page, terminal=terminal)).code
 
@@ -134,14 +137,19 @@ def pose(
     width: int = 1280,
     height: int = 720,
     duration: float | None = None,
+    mirror: bool = False,
     at: str = "",
 ) -> int:
-    """One camera up to its windows: camera, pose, track and window, for a pipeline whose detector runs already."""
+    """One camera up to its windows: camera, pose, track and window, for a pipeline whose detector runs already.
+
+    Args:
+        mirror: the camera shows a mirror's picture.
+    """
     from .single import run_pose_stages
 
     settings = Settings(
         folder=at or meeting_place(), camera=camera, pose=pose, people=people, hop=hop, width=width, height=height,
-        duration_s=duration,
+        duration_s=duration, mirror=mirror,
     )  # fmt: skip
     return run_pose_stages(settings)
 
@@ -207,6 +215,8 @@ def evaluate(
     part: Literal["test", "val"] = "test",
     engine: EngineChoice = "auto",
     hop: int = 1,
+    online: bool = False,
+    against: list[str] = [],  # noqa: B006  # read, never changed
 ) -> int:
     """How good a bundle is on people it never saw: a table, a confusion matrix as a picture, and the gap between
     recorded joints and joints that went through drawing and MediaPipe.
@@ -215,10 +225,37 @@ def evaluate(
         stores: prepared stores (`data prepare`, `data draw`).
         out: folder for the pictures and report.json.
         hop: frames between two windows, 1 in `live`; 4 takes a quarter of the time.
+        online: how soon, how steadily and how seldom wrong instead: the table and the picture of what each delay buys,
+            with and without the decision layer.
+        against: with --online, other bundles in the same picture.
     """
+    if online:
+        from .evaluate_online import evaluate_online
+
+        return evaluate_online(model, stores, out, part, engine, hop, rivals=against)
+    if against:
+        raise ValueError("--against belongs to --online; give both or neither")
     from .evaluate import evaluate_bundle
 
     return evaluate_bundle(model, stores, out, part, engine, hop)
+
+
+def fit(
+    model: Positional[str], *, stores: list[Path], out: Path | None = None, delay: int = 4, hop: int = 2,
+    threads: int | None = None,
+) -> int:  # fmt: skip
+    """Fit how a bundle's scores are decoded, on the validation people of the stores; the detector itself stays.
+
+    Args:
+        stores: prepared stores that hold validation people (`train/splits.py`).
+        out: the bundle to write; without it the model is written anew in its place.
+        delay: frames that a decision waits for.
+        hop: frames between two windows.
+        threads: of the engine.
+    """
+    from .fit import fit_bundle
+
+    return fit_bundle(model, stores, out, delay, hop, threads)
 
 
 def data_prepare(
@@ -228,7 +265,7 @@ def data_prepare(
     """Read a data set into a store: one memory-mapped array of frames at 30 Hz, and an index.
 
     Args:
-        dataset: its name, or `actor` for the drawn actor's choreography.
+        dataset: its name, `actor` for the drawn actor's choreography, or `daily` for an actor who goes about the day.
         raw: the folder that holds the set's own files, or DATASET.npz.
         store: the folder to write; it must not exist.
         processes: how many read a set of many files (NTU, PKU-MMD, UAV-Human); the same command goes on if stopped.
@@ -321,7 +358,7 @@ def import_(
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
-    "models": models, "doctor": doctor, "evaluate": evaluate, "import": import_, "export": export,
+    "models": models, "doctor": doctor, "evaluate": evaluate, "fit": fit, "import": import_, "export": export,
     "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {

@@ -1,7 +1,7 @@
 """The continual detector beside the windowed one: its decoder fitted, both measured on the same streams.
 
-Both are decoded by the same code: the answers of a continual detector are handed to the decoder as windows that do not
-overlap, with no delay besides the one that the model itself has.
+Both are decoded by the same code: each answer of a continual detector is handed to the decoder as a window of one
+frame, with no delay besides the one that the model itself has.
 
 Shapes: T frame, K class.
 """
@@ -34,7 +34,9 @@ from ..train.splits import CONTINUOUS
 from ..train.store import Store
 from ..train.streams import Stream, streams_of
 from ..train.whole_file import write_whole
-from .offline import Windowed, decode_stream, fit_decoder, score_windows
+from .acted import ACTED
+from .fit import fit_decoder
+from .offline import Windowed, decode_stream, score_windows
 from .said import say
 
 _COLUMNS = {
@@ -58,12 +60,10 @@ def train_and_save(stores: Sequence[Path], out: Path, training: ContinualTrainin
 
 
 def answers(model: Continual, stream: Stream) -> Windowed:
-    """A stream's answers (T, K), as windows end to end; the last ends with the stream, and repeats what it must."""
-    said_TK = probabilities(model, stream.joints)
-    frames = _decoded(model).frames
-    ends = np.array([*range(frames - 1, len(said_TK) - 1, frames), len(said_TK) - 1])
-    at = np.maximum(ends[:, None] + np.arange(1 - frames, 1), 0)
-    return Windowed(stream=stream, ends=ends, probabilities=said_TK[at])
+    """A stream's answers (T, K), each as a window of one frame, which nothing revises."""
+    logits_TK = np.log(np.maximum(probabilities(model, stream.joints), 1e-12))
+    frames = len(logits_TK)
+    return Windowed(stream=stream, ends=np.arange(frames), logits_WFK=logits_TK[:, None], evidence_W=np.ones(frames))
 
 
 def evaluate_continual(
@@ -104,7 +104,7 @@ def evaluate_continual(
 
 
 def _decoded(model: Continual) -> BundleConfig:
-    """What the decoder has to know of a detector: its classes, and how many frames it is handed at a time."""
+    """What the decoder has to know of a detector: its classes."""
     return BundleConfig(encoder=DSTEConfig.named("small"), classes=model.config.classes)
 
 
@@ -114,7 +114,7 @@ def _groups(streams: Sequence[Stream]) -> dict[str, list[int]]:
     for i, stream in enumerate(streams):
         groups.setdefault(f"{stream.dataset}, {stream.source}", []).append(i)
     for source in dict.fromkeys(stream.source for stream in streams):
-        if real := [i for i, s in enumerate(streams) if s.source == source and s.dataset != "actor"]:
+        if real := [i for i, s in enumerate(streams) if s.source == source and s.dataset not in ACTED]:
             groups[f"all real, {source}"] = real
     return groups
 

@@ -23,6 +23,7 @@ from ..train.metrics import confusion_matrix
 from ..train.store import Store
 from ..train.streams import Stream, streams_of
 from ..train.whole_file import write_whole
+from .acted import ACTED
 from .offline import decode_stream, score_windows
 
 _COLUMNS = {
@@ -54,7 +55,7 @@ def evaluate_bundle(
     for source, chosen in _by_source(scored).items():
         for dataset in dict.fromkeys(stream.dataset for stream, _ in chosen):
             rows[f"{dataset}, {source}"] = _report([s for stream, s in chosen if stream.dataset == dataset], bundle)
-        real = [pair for pair in chosen if pair[0].dataset != "actor"]
+        real = [pair for pair in chosen if pair[0].dataset not in ACTED]
         if real:
             rows[f"all real, {source}"] = _report([s for _, s in real], bundle)
             _picture(

@@ -11,23 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 
-from ..stream.actor import Script
 from ..stream.pose_model import Variant
 from ..train.datasets import FILES_READERS, READERS, Reader
 from ..train.preparation import FilesReader, Job, Runner, in_processes, prepare_files
-from ..train.recording import Recording
 from ..train.splits import part_of
 from ..train.store import Store, write_store
-from ..train.vocabulary import CLASSES
-
-# The actor's scripts: seeds that the live actor (small numbers) does not play.
-_ACTOR_SEEDS = {"train": range(1000, 1014), "val": range(2000, 2002), "test": range(3000, 3004)}
-_ACTOR_S = 60.0
-_ACTOR_HZ = 15.0  # his movements are smooth: interpolation to 30 Hz changes nothing
+from .acted import ACTED
 
 
 def prepare(dataset: str, raw: Path, store: Path, processes: int = 1, ray: str = "") -> int:
@@ -77,7 +69,7 @@ def _runner(dataset: str, raw: Path, store: Path, processes: int, ray: str) -> I
             f"a cluster needs {missing.name}; install the extra `train`: pip install 'skelstream[train]'"
         ) from missing
     with connected("" if ray == "local" else ray):
-        require_same_view([] if dataset == "actor" else [raw], str(store.parent))
+        require_same_view([] if dataset in ACTED else [raw], str(store.parent))
         yield on_cluster
 
 
@@ -112,12 +104,11 @@ def _prepare_elsewhere(dataset: str, raw: Path, store: Path, ray: str) -> Store:
 
 
 def _reader(dataset: str) -> Reader:
-    if dataset == "actor":
-        return Reader(CLASSES, _actor, "Apache-2.0 (our own choreography)")
-    if dataset not in READERS:
+    readers = READERS | ACTED
+    if dataset not in readers:
         known = ", ".join((*READERS, *FILES_READERS))
-        raise ValueError(f"no reader for data set {dataset!r}; there are {known} and actor")
-    return READERS[dataset]
+        raise ValueError(f"no reader for data set {dataset!r}; there are {known} and {', '.join(ACTED)}")
+    return readers[dataset]
 
 
 def _prepare_one_by_one(dataset: str, raw: Path, store: Path) -> Store:
@@ -155,16 +146,3 @@ def draw(
             f"left out, seen too little: {len(drawn.left_out)} ({', '.join(drawn.left_out[:5])} ...)", file=sys.stderr
         )
     return 0
-
-
-def _actor(raw: Path) -> Iterator[Recording]:
-    """The actor's scripts as recordings, each part with seeds of its own; there are no files of them."""
-    for part, seeds in _ACTOR_SEEDS.items():
-        for seed in seeds:
-            script = Script(seed=seed, duration_s=_ACTOR_S)
-            times_s = np.arange(int(_ACTOR_S * _ACTOR_HZ)) / _ACTOR_HZ
-            yield Recording(
-                name=f"actor/{seed}", subject=f"actor/{part}", view="", trimmed=False, times_s=times_s,
-                joints=np.stack([script.pose(t) for t in times_s])[:, None],
-                labels=np.array([CLASSES.index(script.truth(t)) for t in times_s], np.int16),
-            )  # fmt: skip

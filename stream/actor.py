@@ -19,6 +19,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,33 +70,21 @@ class Segment:
     t_end: float
 
 
-class Script:
-    """Who acts, what, and when: a timeline that one seed decides completely.
-
-    All of `actions` (by default every one of `ACTIONS`) come in a shuffled order before any comes again; stand_up
-    follows sit_down, and between them the background is spent sitting. A longer script of the same seed begins with
-    the shorter one; what the end interrupts is cut there.
+class Performance:
+    """Somebody who acts: phrases one after another without a gap, the truth about them, and the joints at any moment.
 
     `segments` are the actions in order; `duration_s` is the length in seconds; `look_seed` is a seed for how the
     person and the room are to be drawn.
-
-    ValueError for a duration that is not positive, an unknown, repeated or missing action, or only one of sit_down
-    and stand_up.
     """
 
-    def __init__(self, seed: int, duration_s: float, actions: Sequence[str] | None = None) -> None:
-        if not (math.isfinite(duration_s) and duration_s > 0):
-            raise ValueError(f"a script lasts a positive number of seconds, not {duration_s}")
-        if seed < 0:
-            raise ValueError(f"a seed is 0 or more, not {seed}")
-        chosen = _checked_actions(ACTIONS if actions is None else actions)
-        rng = np.random.default_rng([seed, 0])
-        self.duration_s = float(duration_s)
-        self.look_seed = int(rng.integers(2**31))
-        self._body = Body.drawn(rng)
-        self._idle = Idle.drawn(rng)
-        self._phrases, self._starts, segments = _timeline(seed, self.duration_s, chosen, self._body, rng)
+    def __init__(
+        self, body: Body, idle: Idle, phrases: Sequence[Phrase], segments: Sequence[Segment], *, duration_s: float,
+        look_seed: int,
+    ) -> None:  # fmt: skip
+        self.duration_s, self.look_seed = duration_s, look_seed
         self.segments: tuple[Segment, ...] = tuple(segments)
+        self._body, self._idle, self._phrases = body, idle, phrases
+        self._starts = [0.0, *accumulate(phrase.duration_s for phrase in phrases[:-1])]
         self._segment_starts = [segment.t_start for segment in segments]
 
     def truth(self, t: float) -> str:
@@ -120,6 +109,42 @@ class Script:
             raise ValueError(f"the script runs from 0 to {self.duration_s} s; there is nothing at {t} s")
 
 
+class Script(Performance):
+    """Who acts, what, and when: a timeline that one seed decides completely.
+
+    All of `actions` (by default every one of `ACTIONS`) come in a shuffled order before any comes again; stand_up
+    follows sit_down, and between them the background is spent sitting. A longer script of the same seed begins with
+    the shorter one; what the end interrupts is cut there.
+
+    ValueError for a duration that is not positive, an unknown, repeated or missing action, or only one of sit_down
+    and stand_up.
+    """
+
+    def __init__(self, seed: int, duration_s: float, actions: Sequence[str] | None = None) -> None:
+        require_playable(seed, duration_s)
+        chosen = _checked_actions(ACTIONS if actions is None else actions)
+        rng = np.random.default_rng([seed, 0])
+        look_seed = int(rng.integers(2**31))
+        body, idle = Body.drawn(rng), Idle.drawn(rng)
+        phrases, segments = _timeline(seed, duration_s, chosen, body, rng)
+        super().__init__(body, idle, phrases, segments, duration_s=float(duration_s), look_seed=look_seed)
+
+
+def require_playable(seed: int, duration_s: float) -> None:
+    """ValueError unless somebody can act for so long, by such a seed."""
+    if not (math.isfinite(duration_s) and duration_s > 0):
+        raise ValueError(f"a script lasts a positive number of seconds, not {duration_s}")
+    if seed < 0:
+        raise ValueError(f"a seed is 0 or more, not {seed}")
+
+
+def seen_span(action: str, phrase: Phrase, starts_s: float, duration_s: float) -> list[Segment]:
+    """The truth about a phrase in which an action is done: from what can be seen first to what can be seen last, cut
+    where the script ends; nothing if it begins after that."""
+    begin, end = starts_s + UNSEEN_S, min(starts_s + phrase.duration_s - UNSEEN_S, duration_s)
+    return [Segment(action, begin, end)] if begin < duration_s else []
+
+
 def _checked_actions(actions: Sequence[str]) -> tuple[str, ...]:
     unknown = [action for action in actions if action not in ACTIONS]
     if unknown:
@@ -133,10 +158,9 @@ def _checked_actions(actions: Sequence[str]) -> tuple[str, ...]:
 
 def _timeline(
     seed: int, duration_s: float, actions: tuple[str, ...], body: Body, rng: np.random.Generator
-) -> tuple[list[Phrase], list[float], list[Segment]]:
-    """Phrases without a gap between them until the script is over, when each begins, and the truth about them."""
+) -> tuple[list[Phrase], list[Segment]]:
+    """Phrases without a gap between them until the script is over, and the truth about them."""
     phrases: list[Phrase] = []
-    starts: list[float] = []
     segments: list[Segment] = []
     stage = Stage(facing_camera(*body.room.somewhere(rng, share=0.5), rng))
     t, turn, queue = 0.0, 0, list[str]()
@@ -151,12 +175,9 @@ def _timeline(
         act = _CHOREOGRAPHY[action](cue)
         stage = act.ends_at
         phrases += [pause, act]
-        starts += [t, t + pause.duration_s]
+        segments += seen_span(action, act, t + pause.duration_s, duration_s)
         t += pause.duration_s + act.duration_s
-        begin, end = starts[-1] + UNSEEN_S, min(t - UNSEEN_S, duration_s)
-        if begin < duration_s:
-            segments.append(Segment(action, begin, end))
-    return phrases, starts, segments
+    return phrases, segments
 
 
 def _shuffled(actions: tuple[str, ...], rng: np.random.Generator) -> list[str]:

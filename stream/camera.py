@@ -17,6 +17,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,8 +43,13 @@ _MAX_PIXELS = 7680 * 4320
 class Source(Protocol):
     """A camera that has been opened."""
 
-    name: str
-    live: bool
+    @property
+    def name(self) -> str:
+        """What its messages are called by."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it gives the newest frame and waits for nobody."""
 
     def frames(self) -> Iterator[Frame]:
         """The frames, `t` strictly increasing; ends when the source does."""
@@ -55,12 +61,19 @@ class Source(Protocol):
         """Give the camera back."""
 
 
-def open_source(spec: str, *, width: int = 1280, height: int = 720, duration_s: float = math.inf) -> Source:
+def open_source(
+    spec: str, *, width: int = 1280, height: int = 720, duration_s: float = math.inf, mirror: bool = False
+) -> Source:
     """Open the source that `spec` names. `width` and `height` are asked of webcams and used by drawn sources;
-    `duration_s` ends a live source.
+    `duration_s` ends a live source. `mirror`: the camera shows what a mirror would, and is put right.
 
     Raises ValueError, saying what is wrong and how to mend it, if there is no such camera or nothing to see in it.
     """
+    source = _opened(spec, width, height, duration_s)
+    return Mirrored(source) if mirror else source
+
+
+def _opened(spec: str, width: int, height: int, duration_s: float) -> Source:
     kind, _, rest = spec.partition(":")
     if kind == "actor":
         return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=min(duration_s, _ACTOR_MOST_S))
@@ -88,6 +101,33 @@ def _seed(text: str) -> int:
     return int(text or 0)
 
 
+@dataclass(frozen=True)
+class Mirrored:
+    """A source whose pictures are mirrored, as those of a webcam meant for selfies are: they are turned back, for else
+    every left hand is a right one."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def live(self) -> bool:
+        return self.source.live
+
+    def frames(self) -> Iterator[Frame]:
+        for frame in self.source.frames():
+            image: U8 = np.asarray(cv2.flip(frame.image, 1), np.uint8)
+            yield Frame(camera=frame.camera, t=frame.t, captured_at=frame.captured_at, seq=frame.seq, image=image)
+
+    def truth(self, t: float) -> str | None:
+        return self.source.truth(t)
+
+    def close(self) -> None:
+        self.source.close()
+
+
 class CaptureSource:
     """Whatever OpenCV can open: a webcam, a stream, a video file."""
 
@@ -98,6 +138,8 @@ class CaptureSource:
             self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
             self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        # A phone held upright writes lying pictures and a note to turn them.
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self._first: Any = None
         opened = self._capture.isOpened()
         if opened:

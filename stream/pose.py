@@ -2,7 +2,7 @@
 
 MediaPipe's PoseLandmarker (Bazarevsky et al. 2020, arXiv 2006.10204) in its video mode: it finds a person once and then
 follows, which is several times faster than to look for people in each frame, so frames of one camera must come in order
-and each camera needs an estimator of its own.
+and each camera needs an estimator of its own. Several people are followed by a landmarker each (`follow`).
 
 Shapes: N people, 33 landmarks, 3 coordinates.
 """
@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 
 from ..encoder.layout import BLAZEPOSE33
+from .follow import Followers
 from .pose_model import Say, Variant, ensure_pose_model
 from .wire import F32, Frame, People
 
-Landmarks = Sequence[Any]  # 33 of MediaPipe's objects with x, y, z and visibility
+Landmarks = Sequence[Any]  # 33 of MediaPipe's objects with x, y, z, visibility and presence
 
 
 class PoseEstimator:
@@ -54,36 +55,38 @@ class PoseEstimator:
         model = ensure_pose_model(config.variant, say=say)
         import mediapipe  # takes seconds, and programs that only need Config's options need not wait for it
 
-        self._image_type = mediapipe.Image
-        self._srgb = mediapipe.ImageFormat.SRGB
         vision = mediapipe.tasks.vision
-        self._landmarker = vision.PoseLandmarker.create_from_options(
-            vision.PoseLandmarkerOptions(
-                base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)),
-                running_mode=vision.RunningMode.VIDEO,
-                num_poses=config.people,
-                min_pose_detection_confidence=config.min_confidence,
-                min_pose_presence_confidence=config.min_confidence,
-                min_tracking_confidence=config.min_confidence,
-            )
+        options = vision.PoseLandmarkerOptions(
+            base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)),
+            running_mode=vision.RunningMode.VIDEO,
+            num_poses=1,
+            min_pose_detection_confidence=config.min_confidence,
+            min_pose_presence_confidence=config.min_confidence,
+            min_tracking_confidence=config.min_confidence,
+        )
+        self._landmarkers = [vision.PoseLandmarker.create_from_options(options) for _ in range(config.people)]
+        self._followers = Followers(
+            [landmarker.detect_for_video for landmarker in self._landmarkers],
+            lambda rgb: mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb),
         )
         self._clock = MonotoneClock()
 
     def estimate(self, frame: Frame) -> People:
-        """The people in this frame, in MediaPipe's order, which says nothing of who is who.
+        """The people in this frame, in an order which says nothing of who is who.
 
         ValueError: the image is not (height, width, 3) uint8, or `t` is no time.
         """
         image = frame.image
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
-        picture = self._image_type(image_format=self._srgb, data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        found = self._landmarker.detect_for_video(picture, self._clock.milliseconds(frame.t))
-        return to_people(frame, found.pose_landmarks, found.pose_world_landmarks)
+        rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        found = self._followers.look(rgb, self._clock.milliseconds(frame.t))
+        return to_people(frame, [person.image for person in found], [person.world for person in found])
 
     def close(self) -> None:
-        """Free the model; the estimator is of no use afterwards."""
-        self._landmarker.close()
+        """Free the models; the estimator is of no use afterwards."""
+        for landmarker in self._landmarkers:
+            landmarker.close()
 
     def __enter__(self) -> Self:
         return self
@@ -120,10 +123,11 @@ def to_people(frame: Frame, image: Sequence[Landmarks], world: Sequence[Landmark
     `image` is in parts of the picture's width (x, z) and height (y), `world` in metres.
     """
     height, width = frame.image.shape[:2]
-    pixels, visibility = _arrays(image)
+    pixels, visibility, presence = _arrays(image)
     pixels *= np.array([width, height, width], np.float32)
-    metres, _ = _arrays(world)
-    finite = np.isfinite(pixels).all((1, 2)) & np.isfinite(metres).all((1, 2)) & np.isfinite(visibility).all(1)
+    metres, _, _ = _arrays(world)
+    sure = np.isfinite(visibility).all(1) & np.isfinite(presence).all(1)
+    finite = np.isfinite(pixels).all((1, 2)) & np.isfinite(metres).all((1, 2)) & sure
     return People(
         camera=frame.camera,
         t=frame.t,
@@ -133,11 +137,12 @@ def to_people(frame: Frame, image: Sequence[Landmarks], world: Sequence[Landmark
         image=pixels[finite],
         world=metres[finite],
         visibility=visibility[finite].clip(0, 1),
+        presence=presence[finite].clip(0, 1),
     )
 
 
-def _arrays(people: Sequence[Landmarks]) -> tuple[F32, F32]:
-    """Landmark objects as (N, 33, 3) and their visibility (N, 33)."""
-    flat = [(mark.x, mark.y, mark.z, mark.visibility) for person in people for mark in person]
-    marks = np.array(flat, np.float32).reshape(len(people), len(BLAZEPOSE33), 4)
-    return marks[..., :3].copy(), marks[..., 3].copy()
+def _arrays(people: Sequence[Landmarks]) -> tuple[F32, F32, F32]:
+    """Landmark objects as (N, 33, 3), their visibility (N, 33) and presence (N, 33)."""
+    flat = [(mark.x, mark.y, mark.z, mark.visibility, mark.presence) for person in people for mark in person]
+    marks = np.array(flat, np.float32).reshape(len(people), len(BLAZEPOSE33), 5)
+    return marks[..., :3].copy(), marks[..., 3].copy(), marks[..., 4].copy()

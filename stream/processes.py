@@ -63,6 +63,7 @@ class Settings:
     width: int = 1280
     height: int = 720
     duration_s: float | None = None
+    mirror: bool = False
     pose: Literal["lite", "full", "heavy"] = "lite"
     people: int = 1
     hop: int = 1
@@ -90,7 +91,9 @@ def run_camera(stage: Stage, settings: Settings) -> None:
     from .camera import open_source
 
     duration_s = float("inf") if settings.duration_s is None else settings.duration_s
-    source = open_source(settings.camera, width=settings.width, height=settings.height, duration_s=duration_s)
+    source = open_source(
+        settings.camera, width=settings.width, height=settings.height, duration_s=duration_s, mirror=settings.mirror
+    )
     with Outbox(stage.place.link("frames"), queue=_FRAMES) as frames:
         stage.ready()
         for frame in source.frames():
@@ -214,7 +217,7 @@ def run_window(stage: Stage, settings: Settings) -> None:
 
 
 def run_detect(stage: Stage, settings: Settings) -> None:
-    """One detector: windows in, probabilities out. There may be several."""
+    """One detector: windows in, logits out. There may be several."""
     from ..encoder.bundle import Bundle
     from ..encoder.engine.compile import fallbacks, first_engine
     from .detect import frames_to_score, score

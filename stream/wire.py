@@ -28,6 +28,8 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 EventKind = Literal["start", "update", "end"]
 
+UNKNOWN = -1  # the label of what is none of the classes
+
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
 _DTYPES: dict[str, np.dtype[Any]] = {"f": np.dtype("<f4"), "d": np.dtype("<f8"), "B": np.dtype("|u1")}
 
@@ -51,8 +53,9 @@ class People(Message, frozen=True):
     """The people found in one frame, as BlazePose's 33 landmarks.
 
     `image` (N, 33, 3): x right and y down in pixels, z in about the same scale, smaller is nearer. `world` (N, 33, 3):
-    metres, the origin between the hips, x right, y down, z away from the camera. `visibility` (N, 33) in 0..1.
-    `size` is the picture's (width, height) in pixels.
+    metres, the origin between the hips, x right, y down, z away from the camera. `visibility` (N, 33) in 0..1 is how
+    sure it is that nothing hides a landmark, `presence` (N, 33) that it is in the picture at all: MediaPipe invents the
+    rest of a body. `size` is the picture's (width, height) in pixels.
     """
 
     seq: int
@@ -60,13 +63,15 @@ class People(Message, frozen=True):
     image: np.ndarray
     world: np.ndarray
     visibility: np.ndarray
+    presence: np.ndarray
 
 
 class Tracks(Message, frozen=True):
     """The same people, each with an identity, as NTU RGB+D's 25 joints.
 
     `joints` (N, 25, 3) metres in Kinect camera space (y up, z away); `pixels` (N, 25, 2); `confidence` (N, 25) in 0..1.
-    `ended` are the identities that will not come back.
+    A joint that was not seen is exactly zero in `joints`, and so is its confidence. `ended` are the identities that
+    will not come back.
     """
 
     seq: int
@@ -84,6 +89,7 @@ class Window(Message, frozen=True):
     `joints` (3, 64, 25, 2): the person in slot 0, whoever is close by in slot 1 (else zeros). Column i is clock tick
     `first_tick + i`; tick n is the time n / hz on the camera's clock. The first `64 - valid` columns repeat the oldest
     known frame: the person was not seen yet. `index` counts this person's windows from 0; after the `last` none comes.
+    A joint that was not seen is exactly zero; `evidence` in 0..1 is how much of the person's last second was seen.
     """
 
     track: int
@@ -92,12 +98,13 @@ class Window(Message, frozen=True):
     valid: int
     last: bool
     joints: np.ndarray
+    evidence: float
 
 
 class Scores(Message, frozen=True):
-    """Class probabilities (F, K) of a window's newest F frames: of the ticks `first_tick` ... `first_tick + F - 1`.
+    """Class logits (F, K) of a window's newest F frames: of the ticks `first_tick` ... `first_tick + F - 1`.
 
-    The first `F - valid` are of no frame of its own. `scored_at` is Unix seconds.
+    The first `F - valid` are of no frame of its own. `evidence` is the window's. `scored_at` is Unix seconds.
     """
 
     track: int
@@ -105,15 +112,17 @@ class Scores(Message, frozen=True):
     first_tick: int
     valid: int
     last: bool
-    probabilities: np.ndarray
+    logits: np.ndarray
+    evidence: float
     scored_at: float
 
 
 class Decision(Message, frozen=True):
     """The final word on a run of frames of one person: ticks `first_tick` ... with their probabilities (n, K).
 
-    `labels[i]` is the class of tick `first_tick + i` as decided; class 0 is the background. `captured_at` is that of
-    the newest frame that the decision rests on, `decided_at` the moment it fell (both Unix seconds).
+    `labels[i]` is the class of tick `first_tick + i` as decided; class 0 is the background, and `UNKNOWN` (-1) what is
+    outside the vocabulary or of which too little was seen. `captured_at` is that of the newest frame that the decision
+    rests on, `decided_at` the moment it fell (both Unix seconds).
     """
 
     track: int
@@ -126,7 +135,8 @@ class Decision(Message, frozen=True):
 class Event(Message, frozen=True):
     """An action of one person starts, goes on, or has ended. Times on the camera's clock, in seconds.
 
-    `captured_at` is that of the newest frame that the event rests on; `decided_at` minus it is the latency.
+    `action` is a class of the bundle, or "unknown" for what is none of them. `captured_at` is that of the newest frame
+    that the event rests on; `decided_at` minus it is the latency.
     """
 
     kind: EventKind

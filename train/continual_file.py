@@ -55,7 +55,7 @@ def load_continual(folder: Path) -> SavedContinual:
         model = Continual(ContinualConfig(**shape))
         model.load_state_dict(unpack(weights))
         return SavedContinual(
-            model=model.eval(), decode=DecodeParameters(**told["decode"]), provenance=told["provenance"]
+            model=model.eval(), decode=DecodeParameters.from_dict(told["decode"]), provenance=told["provenance"]
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Training:
 
     `smoothing` is the weight of the term between neighbouring frames; 0.15 is MS-TCN's.
     `newest` is how much more than the others the newest `NEWEST` frames of a window count: live, they alone are read.
+    `without`: classes that are left out, whose frames teach nothing: what an answer of `unknown` is tested with.
     `causal` makes the encoder look only back, whatever it began as.
     `freeze_encoder` leaves the encoder as it was drawn and trains the head alone: the baseline of a random encoder.
     `precision` is the encoder's (`device.py`). `pieces_of`: compute at most so many windows of a batch at a time, to
@@ -67,6 +68,7 @@ class Training:
     newest: float = 3.0
     average: float = 0.995
     seed: int = 0
+    without: tuple[str, ...] = ()
     causal: bool = False
     freeze_encoder: bool = False
     pieces_of: int = 0
@@ -136,7 +138,7 @@ class DetectorRun:
         torch.manual_seed(config.seed)
         self.stores, self.config, self.workers = stores, config, workers
         self.share = workers.share(config.batch)
-        self.sampler = WindowSampler(streams_of(stores, ("train",)))
+        self.sampler = WindowSampler([_left_out(s, config.without) for s in streams_of(stores, ("train",))])
         self.detector = _detector(config, start).to(device or training_device()).train()
         self._logits = workers.wrap(_Logits(self.detector, config.precision))
         self.optimizer = adamw(self.detector, lr=config.lr, weight_decay=config.weight_decay)
@@ -298,6 +300,15 @@ def window_probabilities(detector: Detector, joints: np.ndarray, hop: int, preci
             total[unique[0]] += probabilities[unique[1]]
             count[unique[0]] += 1
     return total / count[:, None]
+
+
+def _left_out(stream: Stream, without: Sequence[str]) -> Stream:
+    """The stream with no word about the frames of these classes. ValueError for a class that is no action of ours."""
+    for name in without:
+        if name not in CLASSES[1:]:
+            raise ValueError(f"there is no action {name!r} to leave out; there are {', '.join(CLASSES[1:])}")
+    hidden = np.isin(stream.labels, [CLASSES.index(name) for name in without])
+    return replace(stream, labels=np.where(hidden, IGNORE, stream.labels).astype(stream.labels.dtype))
 
 
 def _detector(config: Training, start: Pretrained | None) -> Detector:

@@ -25,6 +25,7 @@ from .metrics import (
     event_f1,
     f1_at_k,
     frame_accuracy,
+    known_part,
     segments,
     without_ignored,
 )
@@ -38,6 +39,9 @@ class ScoredStream:
     `probabilities` (T, K) a frame, before any decision; `decided` (T,) the labels that the live system settled on;
     `truth` (T,) with `IGNORE` where it is not known; frame i is at i / hz seconds. `subject` is who moves ("" if not
     known). `events` are those that the live system sent, in the same seconds; None takes those that `decided` spells.
+    `said_s` are the seconds at which each of them was first said: the time of the newest frame that the system had seen
+    by then; None where that is not known. In the spans `unknown_s` (from, to) the system said that it had no name for
+    what it saw; `decided` is background there.
     """
 
     name: str
@@ -47,6 +51,8 @@ class ScoredStream:
     hz: float
     subject: str = ""
     events: tuple[Event, ...] | None = None
+    said_s: tuple[float, ...] | None = None
+    unknown_s: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +113,7 @@ def evaluate_streams(streams: Sequence[ScoredStream], classes: Sequence[str]) ->
     if len({stream.name for stream in streams}) < len(streams):
         raise ValueError("two streams have the same name; name each once, or their detections get mixed")
     for stream in streams:
-        _check(stream, len(classes))
+        check_stream(stream, len(classes))
 
     truth = {s.name: segments(s.truth) for s in streams}
     decided = {s.name: segments(without_ignored(s.decided, s.truth)) for s in streams}
@@ -119,7 +125,7 @@ def evaluate_streams(streams: Sequence[ScoredStream], classes: Sequence[str]) ->
             s.name, np.where((s.truth == IGNORE)[:, None], 0.0, s.probabilities)
         )
     ]
-    sent = [_spelt(decided[s.name], s, classes) if s.events is None else _known_part(s) for s in streams]
+    sent = [spelt(decided[s.name], s, classes) if s.events is None else known_events(s) for s in streams]
     frames = [int((s.truth != IGNORE).sum()) for s in streams]
     return DetectionReport(
         streams=len(streams),
@@ -135,26 +141,23 @@ def evaluate_streams(streams: Sequence[ScoredStream], classes: Sequence[str]) ->
         f1_25=f1_at_k(list(decided.values()), list(truth.values()), 25),
         f1_50=f1_at_k(list(decided.values()), list(truth.values()), 50),
         edit=sum(edit_score(decided[s.name], truth[s.name]) for s in streams) / len(streams),
-        event_f1=event_f1(sent, [_spelt(truth[s.name], s, classes) for s in streams]),
+        event_f1=event_f1(sent, [spelt(truth[s.name], s, classes) for s in streams]),
     )
 
 
-def _spelt(runs: Sequence[Segment], stream: ScoredStream, classes: Sequence[str]) -> list[Event]:
+def spelt(runs: Sequence[Segment], stream: ScoredStream, classes: Sequence[str]) -> list[Event]:
     """Runs of frames as events: the class by name, times in seconds."""
     return [(classes[int(run.label)], run.start / stream.hz, run.end / stream.hz) for run in runs]
 
 
-def _known_part(stream: ScoredStream) -> list[Event]:
+def known_events(stream: ScoredStream) -> list[Event]:
     """The events that a stream sent, cut to the spans whose truth is known."""
-    known = segments(np.where(stream.truth == IGNORE, 0, 1))
-    spans = [(span.start / stream.hz, span.end / stream.hz) for span in known]
     whole = [Segment(*event) for event in stream.events or ()]  # refuses an event that ends before it starts
-    cut = ((str(event.label), max(event.start, start), min(event.end, end)) for event in whole for start, end in spans)
-    return [event for event in cut if event[2] > event[1]]
+    return [(str(part.label), part.start, part.end) for part in known_part(whole, stream.truth, stream.hz)]
 
 
-def _check(stream: ScoredStream, n_classes: int) -> None:
-    """Refuse a stream whose parts contradict each other, in one line that names it."""
+def check_stream(stream: ScoredStream, n_classes: int) -> None:
+    """ValueError for a stream whose parts contradict each other, in one line that names it."""
     shape = (len(stream.truth), n_classes)
     if stream.probabilities.shape != shape or stream.decided.shape != stream.truth.shape:
         raise ValueError(
@@ -163,6 +166,10 @@ def _check(stream: ScoredStream, n_classes: int) -> None:
         )
     if not stream.hz > 0:
         raise ValueError(f"{stream.name}: a rate of {stream.hz} Hz is none; give the frames a second")
+    if stream.said_s is not None and len(stream.said_s) != len(stream.events or ()):
+        raise ValueError(
+            f"{stream.name}: {len(stream.said_s)} times for {len(stream.events or ())} events; give one each"
+        )
     known = stream.truth != IGNORE
     if not known.any():
         raise ValueError(f"{stream.name}: the truth of no frame is known; leave the stream out")

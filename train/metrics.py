@@ -65,6 +65,17 @@ def without_ignored(predicted: Labels, truth: Labels) -> Labels:
     return np.where(truth == IGNORE, IGNORE, predicted.astype(np.int64))
 
 
+def known_part(events: Sequence[Segment], truth: Labels, hz: float) -> list[Segment]:
+    """Events in seconds, cut to the spans whose truth (T,) at `hz` is known; what lies outside is left out."""
+    known = segments(np.where(truth == IGNORE, 0, 1))
+    cut = (
+        (event.label, max(event.start, span.start / hz), min(event.end, span.end / hz))
+        for event in events
+        for span in known
+    )
+    return [Segment(*part) for part in cut if part[2] > part[1]]
+
+
 def frame_accuracy(
     predicted: Labels | Sequence[Labels], truth: Labels | Sequence[Labels], ignore: int = IGNORE
 ) -> float:

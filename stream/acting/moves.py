@@ -5,6 +5,7 @@ stands at `motion.arm` and `motion.STAND`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from .cue import Cue, other_side
 from .gait import far_goals, roll_hips, route, stepped, vault
@@ -88,10 +89,12 @@ def stand_up(cue: Cue) -> Phrase:
     return cue.phrase(leans + rises + settles, sitting=False)
 
 
-def walk(cue: Cue) -> Phrase:
+def walk(cue: Cue, goals: Sequence[tuple[float, float]] | None = None) -> Phrase:
+    """Over the given spots (x, z) of the floor, or to one or two of chance's choosing."""
     size = math.sqrt(cue.body.height / 1.7)
     speed = cue.u(0.75, 1.05) * size * cue.pace
-    way, arrives = route(cue, far_goals(cue, 0.9, 2 if cue.chance(0.55) else 1), speed, 2.4)
+    goals = goals or far_goals(cue, 0.9, 2 if cue.chance(0.55) else 1)
+    way, arrives = route(cue, goals, speed, 2.4)
     gait = stepped(cue, way, arrives, period_s=cue.s(0.5, 0.58) * size, swing=0.8, height=0.045, heel=0.55)
     amplitude = cue.u(0.2, 0.38)
     for t, side in gait.landings[:-2]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from ...encoder.clock import HZ
-from ..wire import Decision, Event, Preview, Tracks
+from ..wire import UNKNOWN, Decision, Event, Preview, Tracks
 from .pictures import Pictures
 from .snapshot import WINDOW_S, Latency, LogEntry, PersonView, RunView, Skeleton, Status
 
@@ -57,6 +58,14 @@ class _Person:
         if self.runs:
             self.runs[-1].end = min(self.runs[-1].end, tick)
         self.runs.append(now)
+
+    def ended(self, label: int, tick: int) -> None:
+        """Move the newest end of this label back to when the action was over: that is seen only some ticks later."""
+        for run, following in reversed(list(pairwise(self.runs))):
+            if run.label == label:
+                if run.first < tick < run.end:
+                    run.end = following.first = tick
+                return
 
 
 class Camera:
@@ -112,7 +121,7 @@ class Camera:
             run = person.runs[-1] if person.runs else None
             if run is not None and tick < run.end:
                 continue  # said before
-            probability = float(message.probabilities[i, label])
+            probability = _share(message.probabilities[i], label)
             if run is not None and run.end == tick and run.label == label:
                 run.end, run.ticks = tick + 1, run.ticks + 1
                 run.confidence += (probability - run.confidence) / run.ticks
@@ -142,6 +151,8 @@ class Camera:
             del self.log[next(iter(self.log))]
         if message.kind == "start":
             person.began(label, round(message.t_start * HZ))
+        elif message.kind == "end" and message.t_end is not None:
+            person.ended(label, round(message.t_end * HZ))
 
     def person(self, track: int) -> _Person:
         """The person of this track; somebody new gets the first letter that nobody on the timeline has."""
@@ -191,7 +202,7 @@ class Camera:
         return [_person_view(track, person) for track, person in sorted(people, key=lambda pair: pair[1].index)]
 
     def runs(self) -> list[RunView]:
-        """The actions of the last `WINDOW_S` seconds; the background (class 0) is what lies between them."""
+        """The actions of the last `WINDOW_S` seconds, and the unknown; the background (class 0) lies between them."""
         oldest = self.t - WINDOW_S
         return [
             RunView(
@@ -214,10 +225,15 @@ def _person_view(track: int, person: _Person) -> PersonView:
         mean_K = np.mean(list(person.recent)[-now.ticks :], axis=0)  # nothing from before the action
         likeliest = np.argsort(-mean_K, kind="stable")[:_TOP]
         view["action"] = now.label
-        view["confidence"] = round(float(mean_K[now.label]), 3)
+        view["confidence"] = round(_share(mean_K, now.label), 3)
         view["since"] = round(now.first / HZ, 3)
         view["top"] = [(int(k), round(float(mean_K[k]), 3)) for k in likeliest]
     return view
+
+
+def _share(probabilities_K: np.ndarray, label: int) -> float:
+    """How sure a label is; the unknown as sure as that it is none of the actions."""
+    return float(1 - probabilities_K[1:].max() if label == UNKNOWN else probabilities_K[label])
 
 
 def skeletons(tracks: Tracks, camera: Camera) -> list[Skeleton]:

@@ -15,7 +15,9 @@ Status = Literal["waiting", "live", "nobody", "ended"]
 
 
 class PersonView(TypedDict):
-    """A person in the picture. `action` is a class, None before the first decision; `top` are the likeliest classes."""
+    """A person in the picture. `action` is a class, -1 what is none of them, None before the first decision; `top` are
+    the likeliest classes.
+    """
 
     track: int
     person: str
@@ -26,7 +28,9 @@ class PersonView(TypedDict):
 
 
 class RunView(TypedDict):
-    """A stretch of one action of one person, `start` to `end` in seconds on the camera's clock."""
+    """A stretch of one action of one person (-1: none that has a name), `start` to `end` in seconds on the camera's
+    clock.
+    """
 
     person: str
     action: int

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..wire import AnyMessage, Decision, End, Event, Preview, Report, Tracks
+from ..wire import UNKNOWN, AnyMessage, Decision, End, Event, Preview, Report, Tracks
 from .camera import Camera, skeletons
 from .snapshot import CameraView, LogEntry, Picture, Snapshot, StageView
 
@@ -61,7 +61,7 @@ class ViewState:
                     )
                 self._camera(message.camera).decide(message, at)
             case Event():
-                label = self.classes.index(message.action) if message.action in self.classes else 0
+                label = self.classes.index(message.action) if message.action in self.classes else UNKNOWN
                 self._camera(message.camera).event(message, label)
             case End():
                 self._camera(message.camera).ended = True

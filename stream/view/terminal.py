@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.rule import Rule
 from rich.text import Text
 
+from ..wire import UNKNOWN
 from .snapshot import WINDOW_S, LogEntry, Snapshot, Status, drops
 from .state import Feed, ViewState
 
@@ -130,7 +131,7 @@ def _people(state: ViewState, view: Snapshot) -> list[Text | Rule]:
             line.append("watching…", "dim")
         else:
             filled = round(_BAR * person["confidence"])
-            line.append(_fitted(_name(state, person["action"])), "bold" if person["action"] else "dim")
+            line.append(_fitted(_name(state, person["action"])), _weight(person["action"]))
             line.append(" " + "█" * filled, style)
             line.append("░" * (_BAR - filled), "dim")
             line.append(f" {person['confidence']:4.0%}  for {max(0.0, view['t'] - person['since']):.1f} s")
@@ -150,7 +151,9 @@ def _lanes(state: ViewState, view: Snapshot, width: int, most: int) -> list[Text
     """One line an action: in every column the letter of whoever did it then; dots are not decided yet."""
     columns = max(10, width - _NAME - 1)
     recent = {run["action"] for run in view["runs"]}
-    actions = [k for k in range(1, len(state.classes)) if k in recent or len(state.classes) - 1 <= most][:most]
+    unknown = [UNKNOWN] if UNKNOWN in recent else []
+    named = [k for k in range(1, len(state.classes)) if k in recent or len(state.classes) - 1 <= most]
+    actions = [*unknown, *named][:most]
     oldest, per_column = view["t"] - WINDOW_S, WINDOW_S / columns
     undecided = [oldest + (i + 1) * per_column > view["decided"] for i in range(columns)]
     lines = []
@@ -199,7 +202,13 @@ def _cut(lines: Sequence[Text | Rule], width: int, height: int) -> Group:
 
 
 def _name(state: ViewState, action: int) -> str:
+    if action == UNKNOWN:
+        return "unknown"
     return state.classes[action].replace("_", " ") if action else "no action"
+
+
+def _weight(action: int) -> str:
+    return "italic" if action == UNKNOWN else "bold" if action else "dim"
 
 
 def _fitted(name: str) -> str:

@@ -9,7 +9,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,20 @@ def drop(key: str) -> Callable[[dict[str, Any]], None]:
         (lambda c: c["encoder"].update(hidden=16.0), "config.encoder.hidden must be int"),
         (lambda c: c["decode"].update(enter=0.2), "leave <= enter"),
         (lambda c: c["decode"].update(delay=64), "shorter than the window"),
+        (lambda c: c["decode"].update(enter=[0.5, 0.5]), "one entry a class"),
+        (lambda c: c["decode"].update(enter=[0.5] * 3, belief=[1.0] * 4), "as many entries as one another"),
+        (lambda c: c["decode"].update(enter=[0.5, 0.5, 0.2]), "leave <= enter"),
+        (lambda c: c["decode"].update(enter=[0.5, "x", 0.5]), r"decode.enter\[1\] must be float"),
+        (lambda c: c["decode"].update(enter=None), "decode.enter must be float"),
+        (lambda c: c["decode"].update(min_frames=[6, 6.5, 6]), r"decode.min_frames\[1\] must be int"),
+        (lambda c: c["decode"].update(min_frames=33), "min_frames must be in 1..32"),
+        (lambda c: c["decode"].update(temperature=0), "temperature must be in"),
+        (lambda c: c["decode"].update(belief=-1), "belief and doubt must be in"),
+        (lambda c: c["decode"].update(boundary=16), "boundary must be in"),
+        (lambda c: c["decode"].update(unknown="no"), "decode.unknown must be float"),
+        (lambda c: c["decode"].update(unknown_frames=0), "unknown_frames must be in"),
+        (lambda c: c["decode"].update(min_evidence=2), "min_evidence must be in 0..1"),
+        (lambda c: c.update(classes=["background", "wave", "unknown"]), "may be called 'unknown'"),
         (lambda c: c["files"].update({"../../secret": c["files"]["model.onnx"]}), "files must list exactly"),
         (lambda c: c["files"].update({"/etc/passwd": c["files"].pop("model.onnx")}), "files must list exactly"),
         (lambda c: c["files"]["model.onnx"].update(bytes=1 << 50), "bytes must be in"),
@@ -121,6 +135,23 @@ def test_a_config_that_makes_no_sense(bundle: Bundle, change: Callable[[dict[str
     directory = edit(bundle, change)
     with pytest.raises(ValueError, match=f"corrupt bundle .*{complaint}"):
         Bundle.load(directory)
+
+
+def test_thresholds_of_every_class_are_loaded_as_they_were_saved(bundle: Bundle) -> None:
+    decode = DecodeParameters(
+        delay=4, temperature=1.5, enter=(0.5, 0.4, 0.6), leave=0.2, min_frames=(1, 2, 3), belief=(0.0, 1.5, 2.0),
+        doubt=0.5, boundary=3, unknown=-1.5, min_evidence=0.25,
+    )  # fmt: skip
+    edited = Bundle.load(edit(bundle, lambda config: config.update(decode=asdict(decode))))
+    assert edited.config.decode == decode and edited.config.decode.classes == 3
+    assert hash(edited.config.decode) == hash(decode)
+
+
+def test_a_bundle_of_before_there_were_such_thresholds_loads(bundle: Bundle) -> None:
+    old = {"delay": 8, "enter": 0.35, "leave": 0.25, "min_frames": 20}
+    loaded = Bundle.load(edit(bundle, lambda config: config.update(decode=old))).config.decode
+    assert loaded == DecodeParameters(delay=8, enter=0.35, leave=0.25, min_frames=20)
+    assert loaded.temperature == 1 and loaded.unknown is None and loaded.min_evidence == 0 and loaded.classes is None
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", "[" * 100_000, "\xff", '{"format": 1}', '"x"'])

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from skelstream.encoder.bundle import BundleConfig, DecodeParameters
 from skelstream.encoder.config import DSTEConfig
 from skelstream.encoder.engine import Precision
-from skelstream.launch.offline import decode_stream, fit_decoder, score_windows
+from skelstream.launch.fit import fit_decoder
+from skelstream.launch.offline import decode_stream, events_in, looks_of, score_windows
 from skelstream.stream.decode import Decoder
 from skelstream.stream.detect import score
 from skelstream.stream.window import WindowCutter
@@ -72,6 +73,22 @@ def test_offline_says_what_the_stages_say_one_after_the_other(stream: Stream, co
     ((action, *span),) = ends
     assert action == "wave" and span == pytest.approx([100 / 30, 160 / 30])
     np.testing.assert_array_equal(offline.decided, stream.labels)
+    # It was said with the newest frame that had been seen by then.
+    (start,) = [e for e in said if isinstance(e, Event) and e.kind == "start"]
+    assert offline.said_s == (pytest.approx(start.t),) and start.t > start.t_start
+
+
+@pytest.mark.parametrize("delay", [0, 5])
+def test_the_short_way_to_the_events_is_the_long_one(stream: Stream, config: BundleConfig, delay: int) -> None:
+    windowed = score_windows(HandHeight(), stream, HOP)
+    parameters = DecodeParameters(delay=delay, temperature=2.0, min_frames=1, belief=2.0, unknown=3.2)
+    decoded = decode_stream(windowed, config, parameters)
+    events = events_in(looks_of(windowed, delay, 2.0), len(CLASSES), parameters)
+    named = [event for event in events if event.label != -1]
+    assert [(CLASSES[int(e.label)], e.start, e.end) for e in named] == list(decoded.events or ())
+    assert [e.said_s for e in named] == pytest.approx(list(decoded.said_s or ()))
+    assert [(e.start, e.end) for e in events if e.label == -1] == list(decoded.unknown_s)
+    assert named and decoded.unknown_s
 
 
 def test_the_fitted_decoder_is_right_where_that_is_possible(stream: Stream, config: BundleConfig) -> None:

@@ -1,5 +1,6 @@
 """Cameras: every frame of what was recorded, real time for what is live, truth where it is known."""
 
+import struct
 import time
 from pathlib import Path
 
@@ -25,6 +26,39 @@ def test_a_file_gives_every_frame_with_its_own_time(tmp_path: Path) -> None:
     assert [frame.seq for frame in frames] == list(range(40))
     np.testing.assert_allclose([frame.t for frame in frames], np.arange(40) / 25, atol=1e-3)
     np.testing.assert_allclose([frame.image.mean() for frame in frames], 6 * np.arange(40), atol=3)
+
+
+@pytest.mark.parametrize(("quarter_turns", "size"), [(0, (48, 64)), (1, (64, 48)), (2, (48, 64)), (3, (64, 48))])
+def test_a_video_of_a_phone_held_otherwise_stands_upright(
+    tmp_path: Path, quarter_turns: int, size: tuple[int, int]
+) -> None:
+    """A phone notes in the track's header (ISO 14496-12, tkhd) by which matrix a player has to turn the pictures."""
+    path = tmp_path / "phone.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (64, 48))
+    lying = np.zeros((48, 64, 3), np.uint8)
+    lying[:24, :32] = 250  # the first quarter is bright
+    for _ in range(5):
+        writer.write(lying)
+    writer.release()
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter_turns]
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    one = 1 << 16
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30
+    )  # fmt: skip
+    path.write_bytes(content)
+    (image, *rest) = [frame.image for frame in open_source(str(path)).frames()]
+    assert image.shape[:2] == size and len(rest) == 4
+    # Turned clockwise.
+    np.testing.assert_allclose(image, np.rot90(lying, -quarter_turns), atol=30)
+
+
+def test_a_mirrored_source_is_turned_back(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.arange(3 * 4, dtype=np.uint8).reshape(3, 4))
+    plain, mirrored = (next(open_source(str(tmp_path), mirror=mirror).frames()) for mirror in (False, True))
+    np.testing.assert_array_equal(mirrored.image, plain.image[:, ::-1])
+    assert (mirrored.t, mirrored.seq, mirrored.camera) == (plain.t, plain.seq, plain.camera)
 
 
 def test_a_folder_gives_its_images_in_the_order_of_their_names(tmp_path: Path) -> None:

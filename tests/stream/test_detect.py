@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skelstream.encoder.bundle import DecodeParameters
 from skelstream.encoder.engine import F32
 from skelstream.stream.decode import Decoder
-from skelstream.stream.detect import frames_to_score, score, softmax
+from skelstream.stream.detect import frames_to_score, score
 from skelstream.stream.window import WindowCutter
 from skelstream.stream.wire import Decision, Event, Tracks, Window, encode
 
@@ -72,23 +72,25 @@ def test_the_last_frames_decide_what_all_frames_decide(ticks: int, hop: int, del
 
 
 def test_fewer_frames_would_not_do() -> None:
-    """The number is no larger than it must be: a hop less, for when a window is lost, and frames are missing."""
-    parameters = DecodeParameters(delay=20, enter=0.5, leave=0.3, min_frames=3)
+    """The number is no larger than it must be: with fewer, the look back is another, or what was dropped is missing."""
+    parameters = DecodeParameters(delay=20, enter=0.5, leave=0.3, min_frames=1, belief=2)
     windows = [w for i, w in enumerate(windows_of(150, 6, 1)) if i % 3 != 1]
-    assert frames_to_score(20, 6) == 32
-    assert said(windows, 32, parameters) == said(windows, 64, parameters)
+    assert frames_to_score(20, 6) == 52
+    assert said(windows, 52, parameters) == said(windows, 64, parameters)
     assert said(windows, 26, parameters) != said(windows, 64, parameters)
 
 
-@pytest.mark.parametrize(("delay", "hop", "frames"), [(8, 1, 16), (8, 4, 22), (0, 1, 16), (40, 12, 64), (63, 1, 64)])
+@pytest.mark.parametrize(
+    ("delay", "hop", "frames"), [(8, 1, 40), (8, 4, 40), (0, 1, 32), (0, 12, 38), (40, 12, 64), (63, 1, 64)]
+)
 def test_how_many_frames(delay: int, hop: int, frames: int) -> None:
     assert frames_to_score(delay, hop) == frames
 
 
-def test_scores_say_which_frames_they_are_of() -> None:
+def test_scores_say_which_frames_they_are_of_and_how_much_was_seen() -> None:
     (window,) = windows_of(40, 12, 0)[:1]
     (scores,) = score(Moving(20), [window])
-    assert scores.probabilities.shape == (20, 3)
+    assert scores.logits.shape == (20, 3)
     assert scores.first_tick == window.first_tick + 44 and scores.valid == min(window.valid, 20)
-    whole = softmax(Moving(64).infer(window.joints[None]))[0]
-    np.testing.assert_array_equal(scores.probabilities, whole[44:])
+    assert scores.evidence == window.evidence == 24 / 32  # of the 32 newest ticks, 24 were there
+    np.testing.assert_array_equal(scores.logits, Moving(64).infer(window.joints[None])[0, 44:])

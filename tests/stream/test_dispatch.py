@@ -11,14 +11,14 @@ from skelstream.stream.wire import Scores, Window
 def window(track: int, index: int, last: bool = False) -> Window:
     return Window(
         camera="c", t=index / 30, captured_at=0.0, track=track, index=index, first_tick=index, valid=64, last=last,
-        joints=np.zeros((3, 64, 25, 2), np.float32),
+        joints=np.zeros((3, 64, 25, 2), np.float32), evidence=1.0,
     )  # fmt: skip
 
 
 def scores(w: Window) -> Scores:
     return Scores(
         camera=w.camera, t=w.t, captured_at=0.0, track=w.track, index=w.index, first_tick=w.first_tick, valid=64,
-        last=w.last, probabilities=np.zeros((64, 2), np.float32), scored_at=0.0,
+        last=w.last, logits=np.zeros((64, 2), np.float32), evidence=1.0, scored_at=0.0,
     )  # fmt: skip
 
 

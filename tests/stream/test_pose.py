@@ -85,13 +85,13 @@ def test_what_is_no_time_is_refused(t: float) -> None:
 
 
 def marks(values: np.ndarray) -> list[SimpleNamespace]:
-    """(33, 4) as objects with MediaPipe's field names."""
-    return [SimpleNamespace(x=x, y=y, z=z, visibility=v) for x, y, z, v in values.tolist()]
+    """(33, 5) as objects with MediaPipe's field names."""
+    return [SimpleNamespace(x=x, y=y, z=z, visibility=v, presence=p) for x, y, z, v, p in values.tolist()]
 
 
 def test_parts_of_the_picture_become_pixels_and_metres_stay() -> None:
     rng = np.random.default_rng(1)
-    image, world = rng.uniform(-1, 2, (2, 33, 4)), rng.uniform(-1, 1, (2, 33, 4))
+    image, world = rng.uniform(-1, 2, (2, 33, 5)), rng.uniform(-1, 1, (2, 33, 5))
     people = to_people(
         frame(np.zeros((480, 640, 3), np.uint8), t=2.5, seq=7), [*map(marks, image)], [*map(marks, world)]
     )
@@ -102,6 +102,7 @@ def test_parts_of_the_picture_become_pixels_and_metres_stay() -> None:
     np.testing.assert_allclose(people.image[..., 2], image[..., 2] * 640, rtol=1e-5)
     np.testing.assert_allclose(people.world, world[..., :3], rtol=1e-5)
     np.testing.assert_allclose(people.visibility, image[..., 3].clip(0, 1), rtol=1e-5)
+    np.testing.assert_allclose(people.presence, image[..., 4].clip(0, 1), rtol=1e-5)
 
 
 @given(
@@ -113,7 +114,7 @@ def test_parts_of_the_picture_become_pixels_and_metres_stay() -> None:
 def test_a_person_with_a_number_that_is_not_finite_is_left_out(
     where: str, mark: int, coordinate: int, value: float
 ) -> None:
-    found = {name: np.stack([np.full((33, 4), 0.25), np.full((33, 4), 0.75)]) for name in ("image", "world")}
+    found = {name: np.stack([np.full((33, 5), 0.25), np.full((33, 5), 0.75)]) for name in ("image", "world")}
     found[where][0, mark, coordinate] = value
     with np.errstate(over="ignore"):
         people = to_people(

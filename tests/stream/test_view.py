@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,6 +37,7 @@ from skelstream.stream.view.server import serve
 from skelstream.stream.view.state import ViewState
 from skelstream.stream.view.terminal import run_terminal, screen
 from skelstream.stream.wire import (
+    UNKNOWN,
     AnyMessage,
     Bus,
     Decision,
@@ -211,6 +213,31 @@ def test_an_action_begins_when_its_event_says_not_when_it_was_believed() -> None
     assert run["start"] == pytest.approx(0.5)
     assert run["end"] == pytest.approx(40 / 30, abs=1e-3)
     assert run["confidence"] == pytest.approx(0.7, abs=1e-3)
+
+
+def test_an_action_ends_when_its_event_says_not_when_it_was_noticed() -> None:
+    state = fed(tracks(30), decision(0, (2,) * 40 + (0,) * 5))
+    state.apply(event("end", 0.0, 36 / 30), at=0.0)
+    (run,) = state.snapshot(at=0.0)["runs"]
+    assert (run["start"], run["end"]) == (0, pytest.approx(36 / 30))
+    (person,) = state.snapshot(at=0.0)["people"]
+    assert person["since"] == pytest.approx(36 / 30)
+
+
+def test_the_unknown_is_a_state_of_its_own() -> None:
+    state = fed(tracks(60), decision(0, (0,) * 30), decision(30, (UNKNOWN,) * 30))
+    (person,) = state.snapshot(at=0.0)["people"]
+    assert person["action"] == UNKNOWN and person["since"] == pytest.approx(1)
+    assert person["confidence"] == pytest.approx(0.3)  # the decisions give 0.7 to the last class
+    (run,) = state.snapshot(at=0.0)["runs"]
+    assert (run["action"], run["start"], run["end"]) == (UNKNOWN, 1, 2)
+    state.apply(msgspec.structs.replace(event("start", 1.0, None), action="unknown"), at=0.0)
+    assert [entry["action"] for entry in state.log()] == ["unknown"]
+    console = Console(width=100, height=30, file=io.StringIO(), record=True)
+    console.print(screen(state, width=100, height=30, at=0.0))
+    lines = console.export_text().splitlines()
+    assert any(line.strip().startswith("A") and "unknown" in line for line in lines)
+    assert any(line.startswith("unknown") and line.count("A") > 1 for line in lines)  # its lane
 
 
 def test_before_the_first_decision_a_person_has_no_action() -> None:
@@ -729,6 +756,15 @@ def test_the_page_shows_picture_skeleton_action_and_lane(page: Any) -> None:
         assert bars[0] == bars[2] == 0
         # 40 ticks of the 30 s; the letter and the rounded ends are not of the plain colour.
         assert bars[1] == pytest.approx(len(lanes[1]) * (40 / 30) / 30, abs=16)
+
+
+def test_the_page_shows_the_unknown_as_a_state_of_its_own(page: Any) -> None:
+    port, feed = free_port(), QueueFeed()
+    with serving(feed, port), streaming(feed, decision(0, (0,) * 20 + (UNKNOWN,) * 40)):
+        page.goto(f"http://127.0.0.1:{port}/")
+        shows(page, "#people .unknown .action", "unknown")
+        shows(page, "#people .unknown .share", "30 %")
+        shows(page, "#lanes li.now", "unknown")
 
 
 def test_the_page_says_what_it_is_waiting_for(page: Any) -> None:

@@ -30,7 +30,7 @@ from skelstream.stream.wire import (
 def people(image: np.ndarray) -> People:
     return People(
         camera="c", t=1.5, captured_at=2.5, seq=3, size=(640, 480), image=image, world=image,
-        visibility=np.ones(image.shape[:2], np.float32),
+        visibility=np.ones(image.shape[:2], np.float32), presence=np.ones(image.shape[:2], np.float32),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ const SURE = 0.3; // joints that are less certain than this are not drawn
 const LANE_PX = 24;
 const AXIS_PX = 20;
 const ALL_LANES = 8; // with more actions than this, only those of the last seconds have a lane
+const UNKNOWN = -1; // a movement that is none of the classes, or of which too little is seen
 const NOTICES = {
   connecting: "connecting…",
   full: "too many viewers are watching; trying again…",
@@ -36,7 +37,7 @@ let wantedCamera = null;
 const personIndex = (letter) => letter.charCodeAt(0) - 65 + 26 * (Number(letter.slice(1) || 1) - 1);
 const colourOf = (letter) => COLOURS[personIndex(letter) % COLOURS.length];
 const patternOf = (letter) => personIndex(letter) % PATTERNS;
-const className = (index) => (index === 0 ? "no action" : hello.classes[index].replaceAll("_", " "));
+const className = (index) => (index === UNKNOWN ? "unknown" : index === 0 ? "no action" : hello.classes[index].replaceAll("_", " "));
 const percent = (share) => `${Math.round(100 * share)} %`;
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -391,6 +392,7 @@ function showPeople() {
   fill(byId("people"), people, makePerson, (item, person) => {
     item.style.setProperty("--person", colourOf(person.person));
     item.classList.toggle("idle", !person.action);
+    item.classList.toggle("unknown", person.action === UNKNOWN);
     const [mark, action, share] = item.firstChild.children;
     if (mark.textContent !== person.person) mark.replaceWith(badge(person.person));
     setText(action, person.action === null ? "watching…" : className(person.action));
@@ -491,6 +493,7 @@ function showLanes() {
   const all = hello.classes.map((_, index) => index).slice(1);
   const recent = new Set(state.runs.map((run) => run.action));
   lanes = all.length <= ALL_LANES ? all : all.filter((index) => recent.has(index));
+  if (recent.has(UNKNOWN)) lanes.push(UNKNOWN);
   const current = new Set(state.people.map((person) => person.action));
   fill(byId("lanes"), lanes, () => element("li"), (item, index) => {
     setText(item, className(index));
@@ -568,7 +571,9 @@ function drawRun(context, run, xOf) {
   const top = row * LANE_PX + 3 + together.indexOf(run.person) * height;
   const width = Math.max(2, right - left - 1);
   if (right <= 0) return;
+  context.globalAlpha = run.action === UNKNOWN ? 0.4 : 1;
   drawSwatch(context, run.person, left, top, width, height - (together.length > 1 ? 1 : 0), Math.min(5, height / 3));
+  context.globalAlpha = 1;
   if (width > 16 && height > 8) {
     context.save();
     context.clip(); // to the bar that was just filled
