@@ -298,6 +298,7 @@ def data_draw(
     every: int = 1,
     stride: int = 1,
     seed: int = 0,
+    people: int = 1,
     processes: int = 2,
 ) -> int:
     """Draw a store's recordings as people and see them through MediaPipe: another store, of a camera's joints.
@@ -305,10 +306,29 @@ def data_draw(
     Args:
         every: only each n-th recording.
         stride: a camera of 30 / stride frames a second looks on.
+        people: 2 draws both people of a recording and looks for both.
     """
     from .prepare import draw
 
-    return draw(source, out, pose, part, every, stride, seed, processes)
+    return draw(source, out, pose, part, every, stride, seed, people, processes)
+
+
+def data_gap(
+    *, recorded: tuple[Path, ...], drawn: tuple[Path, ...], out: Path = Path("runs/gap"), videos: tuple[str, ...] = (),
+    pose: PoseModel = "lite", profile: bool = False,
+) -> int:  # fmt: skip
+    """What a camera makes of joints: bias, noise, jitter, lag and lost depth, by joint and by view; a table, a picture.
+
+    Args:
+        recorded: stores as recorded.
+        drawn: their twins by `data draw`.
+        out: folder for gap.json and gap.png.
+        videos: real ones, of which nobody knows the truth: jitter at rest, joints not found, left and right exchanged.
+        profile: also fit what the augmentation needs (`train/camera_noise.py`), from the training people alone.
+    """
+    from .gap import measure_gap
+
+    return measure_gap(recorded, drawn, out, videos, pose, profile)
 
 
 def export(
@@ -362,7 +382,7 @@ _COMMANDS: _Commands = {
     "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
-    "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw},
+    "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw, "gap": data_gap},
     "bench": BENCHES,
 }
 

@@ -125,7 +125,7 @@ def _prepare_one_by_one(dataset: str, raw: Path, store: Path) -> Store:
 
 def draw(
     source: Path, out: Path, pose: Variant, part: Literal["train", "val", "test", "all"], every: int, stride: int,
-    seed: int, processes: int,
+    seed: int, people: int, processes: int,
 ) -> int:  # fmt: skip
     """Write the store of what MediaPipe sees of a store's drawn recordings."""
     from .extract import draw_and_extract
@@ -135,7 +135,15 @@ def draw(
     if part != "all":
         subjects = frozenset(e.subject for e in store.entries if part_of(store.dataset, e.subject) == part)
     drawn = draw_and_extract(
-        source, out, variant=pose, subjects=subjects, every=every, stride=stride, seed=seed, processes=processes
+        source,
+        out,
+        variant=pose,
+        subjects=subjects,
+        every=every,
+        stride=stride,
+        seed=seed,
+        people=people,
+        processes=processes,
     )
     print(
         f"{out}: {drawn.seen} of {drawn.frames} drawn frames seen ({drawn.seen / max(drawn.frames, 1):.2%})",
