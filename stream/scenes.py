@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoder.clock import HZ
 from ..encoder.layout import NTU25, mirror_ntu25
 from .acting.body import Body
 from .acting.cue import Cue
@@ -28,7 +29,7 @@ from .acting.idle import Idle
 from .acting.motion import Phrase, Stage
 from .acting.moves import sit_down, walk
 from .acting.place import facing_camera
-from .actor import Performance, Segment, seen_span
+from .actor import BACKGROUND, Performance, Segment, seen_span
 from .draw import Look, View, background, draw_person, draw_scene
 
 F32 = NDArray[np.float32]
@@ -189,7 +190,7 @@ class Scene:
         taken = np.zeros(size[::-1], bool)  # the pixels that show somebody nearer
         seen: list[Seen] = []
         for i, (who, joints) in enumerate(poses):
-            inside = ((pixels[i] >= 0) & (pixels[i] < size)).all(axis=1)
+            inside = np.asarray(((pixels[i] >= 0) & (pixels[i] < size)).all(axis=1))
             x, y = np.where(inside[:, None], pixels[i], 0).astype(int).T
             visible = inside & ~taken[y, x]
             seen.append(
@@ -238,6 +239,25 @@ def draw_up(name: str, seed: int, *, width: int = 640, height: int = 480) -> Sce
         truth=lambda t: [performance.truth(t) for performance in performances],
         looks=tuple(Look.random(np.random.default_rng(performance.look_seed)) for performance in performances),
         view=View(width=width, height=height),
+        backdrop=background(int(rng.integers(1 << 31)), width, height),
+    )
+
+
+def recorded(name: str, joints_TNVC: F32, seed: int, *, width: int = 640, height: int = 480) -> Scene:
+    """A recording of several people at 30 Hz, joints (T, N, 25, 3), as a scene seen whole, of no known actions.
+
+    ValueError where nobody is in it.
+    """
+    rng = np.random.default_rng(seed)
+    last = len(joints_TNVC) - 1
+    looks = tuple(Look.random(rng) for _ in range(joints_TNVC.shape[1]))
+    return Scene(
+        name=name,
+        duration_s=len(joints_TNVC) / HZ,
+        poses=lambda t: list(joints_TNVC[min(max(round(t * HZ), 0), last)]),
+        truth=lambda t: [BACKGROUND] * len(looks),
+        looks=looks,
+        view=View.framing(joints_TNVC, width=width, height=height),
         backdrop=background(int(rng.integers(1 << 31)), width, height),
     )
 

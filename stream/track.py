@@ -143,7 +143,7 @@ class Tracker:
         return tracks
 
     def _name(self, t: float, tracks: Sequence[_Track]) -> None:
-        """Names for people who are believed from now on: that of one who has ended lately, if they fit, or a new one."""
+        """Name people who are believed from now on: as one who has ended lately, if they fit, or anew."""
         back = self._matches(t, [(track.trunk_px, track.height_px) for track in tracks], self._ended)
         for i, track in enumerate(tracks):
             if i in back:
@@ -170,7 +170,7 @@ class Tracker:
         return off / reach + 0.5 * grown if grown < 1 else 1.0 + grown
 
     def _give_up(self, t: float) -> list[_Track]:
-        """Let go of those who have been missing for too long. Who had a name has ended, and is remembered for a while."""
+        """Let go of whoever has been missing for too long; those of them who have a name have ended."""
         config, ended = self.config, []
         for track in [track for track in self._tracks if track.t < t]:
             if not self._hidden(t, track):

@@ -71,7 +71,7 @@ class Tracks(Message, frozen=True):
 
     `joints` (N, 25, 3) metres in Kinect camera space (y up, z away); `pixels` (N, 25, 2); `confidence` (N, 25) in 0..1.
     A joint that was not seen is exactly zero in `joints`, and so is its confidence. `ended` are the identities that
-    will not come back.
+    have left: what they did is over. One that is seen again within seconds bears its old number, and begins anew.
     """
 
     seq: int

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skelstream.stream.draw import draw_scene
-from skelstream.stream.scenes import SCENES, TRUNK, draw_up
+from skelstream.stream.scenes import SCENES, TRUNK, draw_up, recorded
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -63,6 +63,18 @@ def test_what_everybody_does_is_known() -> None:
     scene = draw_up("shoulder-to-shoulder", 1)
     said = {who: {scene.truth(t)[who] for t in np.arange(0, scene.duration_s, 0.1)} for who in range(3)}
     assert said == {0: {"background", "wave"}, 1: {"background", "clap"}, 2: {"background", "raise_hand"}}
+
+
+def test_a_recording_is_a_scene_of_its_people_while_they_are_there() -> None:
+    joints = np.array([draw_up("passing", 1).poses(i / 30) for i in range(30)])
+    joints[20:, 1] = 0  # the second one has gone
+    scene = recorded("two", joints, 0)
+    assert scene.duration_s == 1.0
+    np.testing.assert_array_equal(np.array(scene.poses(10 / 30)), joints[10])
+    assert [person.who for person in scene.people(10 / 30)] == [0, 1]
+    assert [person.who for person in scene.people(25 / 30)] == [0]
+    assert scene.people(10 / 30)[0].visible == 1.0
+    assert (scene.picture(10 / 30) != scene.picture(25 / 30)).any()
 
 
 def test_no_such_scene() -> None:
