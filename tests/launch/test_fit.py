@@ -76,8 +76,8 @@ def test_a_detector_that_raves_about_one_class_is_held_back() -> None:
 
     def false(parameters: DecodeParameters) -> int:
         decoded = decode_stream(raving, CONFIG, parameters)
-        return sum(action == "clap" for action, *_ in decoded.events or ()) - sum(
-            (np.diff(truth[0] == 2, prepend=False)) & (truth[0] == 2)
+        return sum(action == "clap" for action, *_ in decoded.events or ()) - int(
+            (np.diff(truth[0] == 2, prepend=False) & (truth[0] == 2)).sum()
         )
 
     eager = DecodeParameters(delay=0, enter=0.5, leave=0.3, belief=1.0, min_frames=1)

@@ -96,7 +96,7 @@ def test_the_gap_is_told_in_numbers_and_in_a_picture(tmp_path: Path, capsys: pyt
     assert told["gap"]["pairs"] == 16
     assert np.mean(told["gap"]["noise"]) == pytest.approx(0.03 * np.sqrt(3), rel=0.1)
     picture = cv2.imread(str(tmp_path / "out" / "gap.png"))
-    assert picture.shape[0] > 400 and picture.std() > 10
+    assert picture is not None and picture.shape[0] > 400 and picture.std() > 10
     assert (tmp_path / "out" / "camera_profile.json").is_file()
     said = capsys.readouterr().out
     assert "16 recordings" in said and "WristLeft" in said and "simulated" in said

@@ -30,7 +30,8 @@ class Walkers:
 
     def still(self, frames: int) -> F64:
         """Somebody (T, 25, 3) who stands 3 m before the camera."""
-        return np.tile(STANDING, (frames, 1, 1)) + np.array([0, 0, 3.0])
+        somebody: F64 = np.tile(STANDING, (frames, 1, 1)) + np.array([0, 0, 3.0])
+        return somebody
 
     def moving(self, rng: np.random.Generator, frames: int) -> F64:
         """The same, their limbs and a little of their place in motion. Limbs move together, in six ways in all."""

@@ -12,9 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from skelstream.encoder.layout import NTU25
-from skelstream.train.camera_fit import fit_profile, moved
+from skelstream.train.camera_fit import fit_profile
 from skelstream.train.camera_noise import (
     AHEAD,
     FEATURES,
@@ -22,6 +23,7 @@ from skelstream.train.camera_noise import (
     CameraProfile,
     Noise,
     as_a_camera_sees,
+    moved,
     noise_matrix,
     seen,
 )
@@ -37,7 +39,7 @@ def flat_noise(factor: np.ndarray, **more: float) -> Noise:
     )  # fmt: skip
 
 
-def faithful(**more: object) -> CameraProfile:
+def faithful(**more: Any) -> CameraProfile:
     """A camera that sees what is."""
     taps = np.zeros(AHEAD + 6, np.float32)
     taps[AHEAD] = 1
@@ -227,7 +229,8 @@ def made_up_camera(walkers: Any, rng: np.random.Generator, true_TVC: np.ndarray)
     late[:, [WRIST, WRIST - 1], 1] -= 0.06
     noise = 0.01 * walkers.smooth(rng, frames, 25, 3, cutoff_hz=6.0)
     noise[:, BASE] = 0
-    return late + noise + place
+    seen_there: NDArray[np.floating] = late + noise + place
+    return seen_there
 
 
 def test_a_measured_profile_does_to_others_what_the_camera_did(walkers: Any) -> None:
