@@ -111,7 +111,7 @@ def evaluate_online(
         "rows": [asdict(line) for line in lines],
     }  # fmt: skip
     write_whole(out / "report.json", json.dumps(_plain(content), indent=1))
-    title = f"{', '.join(bundles)} on the {part} people"
+    title = f"{', '.join(name for name in bundles)} on the {part} people"
     draw_frontier(lines, out / "frontier.png", title, group=ALL_REAL, background=BACKGROUND)
     return 0
 

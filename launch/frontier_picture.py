@@ -47,7 +47,8 @@ def draw_frontier(lines: Sequence[Line], path: Path, title: str, *, group: str, 
     _plot(soon, mine, lambda r: 100 * r.event_f1, x=lambda r: r.times.median_ms, numbered=True)
     soon.set_xlabel("median time to detection, ms after the true start")
     soon.set_ylabel("event F1@0.5, %")
-    soon.legend(fontsize=8)
+    soon.set_ylim(bottom=0)
+    figure.legend(handles=soon.lines, loc="outside upper left", ncols=2, fontsize=8)
     _plot(sure, mine, lambda r: 100 * r.frame_accuracy)
     sure.set_ylabel("frames decided right, %")
     # Both are of the probabilities, before anything is decided: one curve a model.

@@ -6,6 +6,7 @@ They meet in a folder of sockets that lives as long as the pipeline, and write w
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,8 @@ class Supervisor:
     def start(self, stage: str, instance: str = "") -> None:
         """Start a stage; `instance` tells several of one kind apart."""
         name = stage + instance
-        arguments = [sys.executable, "-m", "skelstream.stream.processes", stage, json.dumps(asdict(self.settings))]
+        settings, parent = json.dumps(asdict(self.settings)), str(os.getpid())
+        arguments = [sys.executable, "-m", "skelstream.stream.processes", stage, settings, parent]
         with self._log(name).open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is ours to hand on, in the right order.
             self._processes[name] = subprocess.Popen(

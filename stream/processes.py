@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import sys
 import threading
@@ -397,13 +398,16 @@ def main(name: str, settings: Settings) -> int:
     return 0
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """Ask the kernel to end this process when the one that started it is gone, however it went (Linux)."""
     pr_set_pdeathsig = 1
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        # It may have gone while we were starting, before the kernel was asked.
+        if parent is not None and os.getppid() != parent:
+            sys.exit(1)
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    die_with_parent(int(sys.argv[3]) if len(sys.argv) > 3 else None)
     sys.exit(main(sys.argv[1], Settings(**json.loads(sys.argv[2]))))
