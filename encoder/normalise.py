@@ -57,8 +57,10 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     base_BCT, shoulder_BCT = joints_BCTVM[:, :, :, _BASE, 0], joints_BCTVM[:, :, :, _SHOULDER, 0]
     length_B1T = (shoulder_BCT - base_BCT).square().sum(dim=1, keepdim=True).sqrt()
     instead_B1T = shoulder_B1T * (1 - base_B1T)  # 0 wherever the base is known
-    down_C1 = joints_BCTVM.new_tensor([0.0, TORSO, 0.0])[:, None]
-    origin_BCT = _mean(base_BCT * base_B1T + (shoulder_BCT - down_C1) * instead_B1T, base_B1T + instead_B1T, causal)
+    # Channel by channel: a constant of three numbers would have to be copied to a GPU while its graph is captured.
+    x_B1T, y_B1T, z_B1T = shoulder_BCT.split(1, dim=1)
+    below_BCT = torch.cat((x_B1T, y_B1T - TORSO, z_B1T), dim=1)
+    origin_BCT = _mean(base_BCT * base_B1T + below_BCT * instead_B1T, base_B1T + instead_B1T, causal)
     some_B1T = _mean(both_B1T, both_B1T, causal)  # 1 where any frame counted, else 0
     torso_B1T = (_mean(length_B1T * both_B1T, both_B1T, causal) + (1 - some_B1T) * TORSO).clamp(*TORSO_LIMITS_M)
 
