@@ -22,7 +22,7 @@ from .real_windows import real_windows
 from .said import say
 
 _DELAY = 8  # frames (0.27 s): what a decision waits for; more is surer, and later
-_FIT_HOP = 4  # `live` has 1; it costs twice the time and fits the same
+_FIT_HOP = 4  # `live` has 1, which would cost four times the time
 _CALIBRATING = 384  # windows
 
 
