@@ -58,8 +58,8 @@ def torso(joints_BCTVM: Tensor, causal: bool = False) -> Tensor:
     length_B1T = (shoulder_BCT - base_BCT).square().sum(dim=1, keepdim=True).sqrt()
     instead_B1T = shoulder_B1T * (1 - base_B1T)  # 0 wherever the base is known
     # Channel by channel: a constant of three numbers would have to be copied to a GPU while its graph is captured.
-    x_B1T, y_B1T, z_B1T = shoulder_BCT.split(1, dim=1)
-    below_BCT = torch.cat((x_B1T, y_B1T - TORSO, z_B1T), dim=1)
+    x_BT, y_BT, z_BT = shoulder_BCT.unbind(dim=1)
+    below_BCT = torch.stack((x_BT, y_BT - TORSO, z_BT), dim=1)
     origin_BCT = _mean(base_BCT * base_B1T + below_BCT * instead_B1T, base_B1T + instead_B1T, causal)
     some_B1T = _mean(both_B1T, both_B1T, causal)  # 1 where any frame counted, else 0
     torso_B1T = (_mean(length_B1T * both_B1T, both_B1T, causal) + (1 - some_B1T) * TORSO).clamp(*TORSO_LIMITS_M)
