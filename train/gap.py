@@ -13,7 +13,8 @@ Shapes: T frame, V joint (NTU25), C coordinate, P pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,27 @@ _TRUNK = _LEFT + _RIGHT
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gap:
+class _Faults:
+    """What is measured of a pair, and then averaged over pairs; `Gap` says what each is."""
+
+    scale: float
+    tilt_deg: float
+    place_along: float
+    place_across: float
+    bias: F64
+    noise: F64
+    drift: F64
+    jitter: F64
+    along: F64
+    across: F64
+    gain_along: F64
+    gain_across: F64
+    lag_ms: F64
+    missing: F64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap(_Faults):
     """Means over pairs, weighed alike; metres unless a name says otherwise, NaN where nothing could be measured.
 
     Of the whole: `found` (share of frames), `scale` and `scale_spread` (true size over seen size), `tilt_deg` (how far
@@ -49,22 +70,8 @@ class Gap:
     pairs: int
     frames: int
     found: float
-    scale: float
     scale_spread: float
-    tilt_deg: float
-    place_along: float
-    place_across: float
-    bias: F64
     bias_spread: F64
-    noise: F64
-    drift: F64
-    jitter: F64
-    along: F64
-    across: F64
-    gain_along: F64
-    gain_across: F64
-    lag_ms: F64
-    missing: F64
     error_by_view: F64
     frames_by_view: NDArray[np.int64]
 
@@ -75,9 +82,10 @@ def measure(pairs: Sequence[Pair]) -> Gap:
     if not measured:
         raise ValueError("no recording shows somebody for a second both as recorded and as seen; draw more of them")
 
-    def mean(name: str) -> F64:
-        return _nanmean(np.stack([np.asarray(getattr(one, name), float) for one in measured]))
-
+    means: dict[str, Any] = {
+        field.name: _nanmean(np.stack([np.asarray(getattr(one, field.name), float) for one in measured]))
+        for field in fields(_Faults)
+    }
     squared, frames = (
         np.sum([getattr(one, f"{what}_by_view") for one in measured], axis=0) for what in ("squared", "frames")
     )
@@ -86,34 +94,17 @@ def measure(pairs: Sequence[Pair]) -> Gap:
         error_by_view = np.sqrt(squared / frames)
     return Gap(
         pairs=len(measured), frames=total, found=sum(int(pair.found.sum()) for pair in pairs) / total,
-        scale=float(mean("scale")), scale_spread=float(np.std([one.scale for one in measured])),
-        tilt_deg=float(mean("tilt_deg")),
-        place_along=float(mean("place_along")), place_across=float(mean("place_across")),
-        bias=mean("bias"), bias_spread=np.asarray(np.nanstd(np.stack([one.bias for one in measured]), axis=0)),
-        noise=mean("noise"), drift=mean("drift"), jitter=mean("jitter"), along=mean("along"), across=mean("across"),
-        gain_along=mean("gain_along"), gain_across=mean("gain_across"), lag_ms=mean("lag_ms"), missing=mean("missing"),
+        scale_spread=float(np.std([one.scale for one in measured])),
+        bias_spread=np.asarray(np.nanstd(np.stack([one.bias for one in measured]), axis=0)),
         error_by_view=error_by_view, frames_by_view=np.asarray(frames.sum(axis=0) // len(NTU25), np.int64),
+        **{name: mean if mean.ndim else float(mean) for name, mean in means.items()},
     )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class _One:
-    """The same of one pair; the squares and frames of `by_view` are sums."""
+class _One(_Faults):
+    """A pair's; the squares and frames of `by_view` are sums."""
 
-    scale: float
-    tilt_deg: float
-    place_along: float
-    place_across: float
-    bias: F64
-    noise: F64
-    drift: F64
-    jitter: F64
-    along: F64
-    across: F64
-    gain_along: F64
-    gain_across: F64
-    lag_ms: F64
-    missing: F64
     squared_by_view: F64
     frames_by_view: F64
 

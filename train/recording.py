@@ -59,18 +59,9 @@ class Recording:
                 raise ValueError(f"{self.name}: segment {kind, first, last} lies outside its {n} frames")
 
     def at_30_hz(self) -> tuple[F32, I16]:
-        """Joints (N, M, V, 3) and labels (N,) on the 30 Hz clock; a label is that of the nearest frame.
-
-        A person whom one of the two neighbouring frames lacks is taken from the nearest frame alone: interpolation
-        would pull the joints through the origin.
-        """
+        """Joints (N, M, V, 3) and labels (N,) on the 30 Hz clock; a label is that of the nearest frame."""
         first, joints = resample(self.times_s, self.joints)
-        at = (first + np.arange(len(joints))) / HZ
-        nearest = _nearest(self.times_s, at)
-        after = np.clip(np.searchsorted(self.times_s, at), 0, len(self.times_s) - 1)
-        present = (self.joints != 0).any(axis=(2, 3))
-        whole = present[after] & present[np.maximum(after - 1, 0)]
-        return np.where(whole[:, :, None, None], joints, self.joints[nearest]), self.labels[nearest]
+        return joints, self.labels[_nearest(self.times_s, (first + np.arange(len(joints))) / HZ)]
 
     def segments_at_30_hz(self) -> tuple[Segment, ...]:
         """The segments with first and last as frames of what `at_30_hz` returns."""
