@@ -82,7 +82,7 @@ def measure(pairs: Sequence[Pair]) -> Gap:
     if not measured:
         raise ValueError("no recording shows somebody for a second both as recorded and as seen; draw more of them")
 
-    means: dict[str, Any] = {
+    means = {
         field.name: _nanmean(np.stack([np.asarray(getattr(one, field.name), float) for one in measured]))
         for field in fields(_Faults)
     }
@@ -92,12 +92,13 @@ def measure(pairs: Sequence[Pair]) -> Gap:
     total = sum(len(pair.found) for pair in pairs)
     with np.errstate(invalid="ignore", divide="ignore"):
         error_by_view = np.sqrt(squared / frames)
+    told: dict[str, Any] = {name: mean if mean.ndim else float(mean) for name, mean in means.items()}
     return Gap(
         pairs=len(measured), frames=total, found=sum(int(pair.found.sum()) for pair in pairs) / total,
         scale_spread=float(np.std([one.scale for one in measured])),
         bias_spread=np.asarray(np.nanstd(np.stack([one.bias for one in measured]), axis=0)),
         error_by_view=error_by_view, frames_by_view=np.asarray(frames.sum(axis=0) // len(NTU25), np.int64),
-        **{name: mean if mean.ndim else float(mean) for name, mean in means.items()},
+        **told,
     )  # fmt: skip
 
 
