@@ -32,7 +32,7 @@ from ..stream.track import Tracker
 from ..stream.wire import F32, U8, Frame, Tracks
 from ..train.drawn import DrawnCamera, write_cameras
 from ..train.recording import Recording
-from ..train.store import Entry, Store, write_store
+from ..train.store import PEOPLE, Entry, Store, write_store
 
 _WIDTH, _HEIGHT = 640, 480
 _MIN_FOUND = 0.8  # a recording of whose people MediaPipe sees less is left out, and counted
@@ -90,6 +90,8 @@ def draw_and_extract(
     other joints.
     """
     store = Store(source)
+    if not 1 <= people <= PEOPLE:
+        raise ValueError(f"people is {people}; a recording holds {PEOPLE} at most: draw 1 or {PEOPLE}")
     if store.layout != NTU25.name:
         raise ValueError(f"{source} holds {store.layout} joints, which cannot be drawn; give a store of {NTU25.name}")
     entries = [e for e in store.entries if subjects is None or e.subject in subjects][::every]

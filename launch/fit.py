@@ -98,9 +98,12 @@ def _switches(events: Sequence[Segment]) -> int:
 def fit_bundle(model: str, stores: Sequence[Path], out: Path | None, delay: int, hop: int, threads: int | None) -> int:
     """Fit a bundle's decoder on the stores' validation people and write the bundle, with all else as it was.
 
-    `out`: None is in place. ValueError if the stores hold no continuous stream of a validation person.
+    `out`: None is in place. ValueError if the stores hold no continuous stream of a validation person, or for a delay
+    beyond the window.
     """
     bundle = Bundle.load_live(model)
+    if not 0 <= delay < bundle.config.frames:
+        raise ValueError(f"delay is {delay}; a decision waits for 0 to {bundle.config.frames - 1} frames")
     opened = [store for path in stores if (store := Store(path)).dataset in CONTINUOUS]
     streams = streams_of(opened, ("val",))
     if not streams:

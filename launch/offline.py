@@ -45,7 +45,12 @@ class Windowed:
 
 
 def score_windows(engine: Infers, stream: Stream, hop: int) -> Windowed:
-    """Score the windows that `WindowCutter` would cut of this stream (the frames' ticks being 0, 1, 2 ...)."""
+    """Score the windows that `WindowCutter` would cut of this stream (the frames' ticks being 0, 1, 2 ...).
+
+    ValueError for a hop that is none.
+    """
+    if hop < 1:
+        raise ValueError(f"hop is {hop}; a window comes every 1 or more frames")
     first = WindowCutter.Config().min_valid - 1
     ends = [t for t in range(len(stream.labels)) if t >= first and (t + 1) % hop == 0] + [len(stream.labels) - 1]
     logits: list[NDArray[np.float32]] = []

@@ -77,6 +77,10 @@ class Settings:
     record: str = ""
     replay: str = ""
 
+    def __post_init__(self) -> None:
+        if self.hop < 1:
+            raise ValueError(f"hop is {self.hop}; a window comes every 1 or more frames")
+
     @property
     def place(self) -> Place:
         return Place(Path(self.folder))
