@@ -47,6 +47,11 @@ def test_whoever_reaches_out_does_it_and_whoever_walks_walks(slot: int) -> None:
     pushed = reach(two_people(), slot, "WristRight")
     pushed[20:, 1 - slot, :, 0] += (1 if slot == 0 else -1) * np.linspace(0, 1.5, len(pushed) - 20)[:, None]
     assert acts(pushed, "push") == who
+    # ... and jerks the arms forward from behind, faster than the push was, without reaching anybody.
+    for side in ("Left", "Right"):
+        jerk = np.interp(np.arange(len(pushed)), [0, 20, 23], [0.4, 0.4, 0.0])
+        pushed[:, 1 - slot, NTU25.index(f"Wrist{side}"), 0] += (1 if slot == 0 else -1) * jerk
+    assert acts(pushed, "push") == who
 
 
 def test_what_two_do_together_is_done_by_both() -> None:
