@@ -18,14 +18,18 @@ from tyro.conf import Positional, arg
 
 from ..encoder.engine.compile import EngineChoice
 from ..stream.processes import Settings
+from ..stream.stage import FIRST_PORT
 from ..train.cluster.on_ray import TrainingLost
 from .cli_bench import COMMANDS as BENCHES
 from .cli_engines import engines
+from .cli_keys import COMMANDS as KEYS
 
 PoseModel = Literal["lite", "full", "heavy"]
 Camera = Annotated[
     str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")
 ]
+To = Annotated[str, arg(help="HOST or HOST:PORT of the gate of another machine, where the others meet; needs --key")]
+KeyFile = Annotated[str, arg(help="a file made there by `skelstream keys new`")]
 _ACTOR_S = 60.0
 
 
@@ -139,6 +143,8 @@ def pose(
     duration: float | None = None,
     mirror: bool = False,
     at: str = "",
+    to: To = "",
+    key: KeyFile = "",
 ) -> int:
     """One camera up to its windows: camera, pose, track and window, for a pipeline whose detector runs already.
 
@@ -148,8 +154,8 @@ def pose(
     from .single import run_pose_stages
 
     settings = Settings(
-        folder=at or meeting_place(), camera=camera, pose=pose, people=people, hop=hop, width=width, height=height,
-        duration_s=duration, mirror=mirror,
+        folder=at or ("" if to else meeting_place()), camera=camera, pose=pose, people=people, hop=hop, width=width,
+        height=height, duration_s=duration, mirror=mirror, to=to, key=key,
     )  # fmt: skip
     return run_pose_stages(settings)
 
@@ -162,6 +168,8 @@ def detect(
     hop: int = 4,
     delay: int | None = None,
     at: str = "",
+    to: To = "",
+    key: KeyFile = "",
 ) -> int:
     """One detector, alone or one of several: it takes windows from `decode` at the same place.
 
@@ -169,7 +177,8 @@ def detect(
         hop: the largest that any `pose` here was given: only the frames that `decode` will read are computed.
         delay: as `decode` was given.
     """
-    return _stage("detect", Settings(folder=at, model=model, engine=engine, threads=threads, hop=hop, delay=delay))
+    settings = Settings(folder=at, model=model, engine=engine, threads=threads, hop=hop, delay=delay, to=to, key=key)
+    return _stage("detect", settings)
 
 
 def decode(*, model: str = "small", delay: int | None = None, lossless: bool = False, at: str = "") -> int:
@@ -178,19 +187,31 @@ def decode(*, model: str = "small", delay: int | None = None, lossless: bool = F
 
 
 def view(
-    *, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = ""
-) -> int:
+    *, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = "",
+    to: To = "", key: KeyFile = "",
+) -> int:  # fmt: skip
     """The page (or the terminal view) of a pipeline that runs already."""
     if not terminal:
-        return _stage("view", Settings(folder=at, model=model, host=host, port=port))
+        return _stage("view", Settings(folder=at, model=model, host=host, port=port, to=to, key=key))
     from .single import run_terminal_view
 
-    return run_terminal_view(Settings(folder=at or meeting_place(), model=model))
+    return run_terminal_view(Settings(folder=at or meeting_place(), model=model, to=to, key=key))
 
 
-def record(file: Positional[str], *, at: str = "") -> int:
+def record(file: Positional[str], *, at: str = "", to: To = "", key: KeyFile = "") -> int:
     """Write what a running pipeline sees and says to a file, until Ctrl-C."""
-    return _stage("record", Settings(folder=at, record=file))
+    return _stage("record", Settings(folder=at, record=file, to=to, key=key))
+
+
+def gate(*, host: str = "0.0.0.0", port: int = FIRST_PORT, keys: Path | None = None, at: str = "") -> int:
+    """Let other machines in, those with a key: cameras, detectors and viewers for the pipeline that meets here.
+
+    Args:
+        host: the address to listen on.
+        port: the first of five.
+        keys: the key store's folder; the default is this user's.
+    """
+    return _stage("gate", Settings(folder=at, host=host, port=port, keys=str(keys or "")))
 
 
 def models(*, fetch: bool = False) -> int:
@@ -378,12 +399,13 @@ def import_(
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live, "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "replay": replay,
-    "models": models, "doctor": doctor, "evaluate": evaluate, "fit": fit, "import": import_, "export": export,
-    "engines": engines,
+    "gate": gate, "models": models, "doctor": doctor, "evaluate": evaluate, "fit": fit, "import": import_,
+    "export": export, "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw, "gap": data_gap},
     "bench": BENCHES,
+    "keys": KEYS,
 }
 
 

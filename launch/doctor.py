@@ -57,6 +57,7 @@ def examine() -> int:
     console.print(f"webcams: {', '.join(webcams) or 'none (live uses the drawn actor)'}")
     checks: dict[str, Callable[[], str]] = {
         "one OpenCV": _one_opencv, "detector": _detector, "pose": _pose, "sockets": _sockets,
+        "keys": _keys,
     }  # fmt: skip
     failed = 0
     for name, check in checks.items():
@@ -125,3 +126,15 @@ def _sockets() -> str:
             if not outbox.send(End(camera="doctor"), 2.0) or inbox.receive(2.0) is None:
                 raise ValueError("a message through an ipc socket does not arrive; is the temporary folder writable?")
     return "ipc works"
+
+
+def _keys() -> str:
+    from ..stream.keys import KeyStore, default_store
+    from ..stream.wire.curve import new_pair, public_of
+
+    public, secret = new_pair()
+    if public_of(secret) != public:
+        raise ValueError("ZeroMQ was built without CURVE; reinstall pyzmq")
+    store = KeyStore(default_store())
+    good = [peer for peer in store.peers() if not peer.revoked]
+    return f"CURVE works; {len(good)} peers may come through a gate ({store.folder})"

@@ -80,7 +80,7 @@ def run_live(live: Live) -> Outcome:
                         f"[bold]http://{settings.host}:{settings.port}[/bold] shows what is seen; Ctrl-C ends"
                     )
                 supervisor.start(source)
-                with _terminal(live, place.link("bus-out"), classes, console):
+                with _terminal(live, place.here("bus-out"), classes, console):
                     _listen(live, supervisor, bus, told, summary, source, interrupted)
             except StageFailed as failure:
                 print(f"skelstream: {failure}", file=sys.stderr)

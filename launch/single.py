@@ -26,7 +26,7 @@ def run_pose_stages(settings: Settings) -> int:
     with (
         interruption() as interrupted,
         Supervisor(replace(settings, lossless=not source.live)) as supervisor,
-        Subscriber(settings.place.link("bus-out"), (End,)) as bus,
+        Subscriber(settings.place.link("ends"), (End,)) as bus,
     ):
         for stage in ("window", "track", "pose", "camera"):
             supervisor.start(stage)

@@ -48,6 +48,7 @@ class Dispatcher:
         self._orders: dict[tuple[str, int], deque[Key]] = {}
         self.dropped = 0
         self.resent = 0
+        self.refused = 0
 
     @property
     def full(self) -> bool:
@@ -112,10 +113,16 @@ class Dispatcher:
             self.resent += 1
 
     def settle(self, scores: Scores) -> None:
-        """A detector's answer. One that was given up may still answer; the first answer counts."""
+        """A detector's answer. One that was given up may still answer; the first answer counts.
+
+        One that is not of the window that was sent is not taken: a detector is not believed when it says when it was.
+        """
         key = (scores.camera, scores.track, scores.index)
         entry = self._entries.get(key)
         if entry is None or entry.window is None:
+            return
+        if not _answers(scores, entry.window):
+            self.refused += 1
             return
         if entry.worker is None:
             self._waiting.remove(key)
@@ -130,3 +137,14 @@ class Dispatcher:
                     yield entry.scores
             if not order:
                 del self._orders[person]
+
+
+def _answers(scores: Scores, window: Window) -> bool:
+    """Whether scores are of this window's newest frames."""
+    frames = len(scores.logits)
+    return (
+        frames <= window.joints.shape[1]
+        and scores.first_tick == window.first_tick + window.joints.shape[1] - frames
+        and scores.valid == min(window.valid, frames)
+        and (scores.t, scores.captured_at, scores.last) == (window.t, window.captured_at, window.last)
+    )

@@ -19,12 +19,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..encoder.engine.compile import EngineChoice
-from .stage import Place, Stage
+from .keys import default_store, read_key
+from .stage import FIRST_PORT, PORTS, Elsewhere, Place, Stage
 from .wire import (
     AnyMessage,
     Bus,
@@ -76,6 +78,9 @@ class Settings:
     port: int = 8765
     record: str = ""
     replay: str = ""
+    to: str = ""  # HOST or HOST:PORT of another machine's gate
+    key: str = ""  # the file of the key for it
+    keys: str = ""  # the gate's own key store
 
     def __post_init__(self) -> None:
         if self.hop < 1:
@@ -83,12 +88,26 @@ class Settings:
 
     @property
     def place(self) -> Place:
-        return Place(Path(self.folder))
+        """Where the stages meet. ValueError for a gate that is no address, or without a good key."""
+        return Place(Path(self.folder), elsewhere(self.to, self.key) if self.to else None)
 
     @property
     def queue(self) -> int:
         """Messages that wait in a link."""
         return _LOSSLESS if self.lossless else _SMALL
+
+
+def elsewhere(to: str, key: str) -> Elsewhere:
+    """The gate of another machine, `HOST` or `HOST:PORT`; ValueError if it is none, or the key file is no good."""
+    if not key:
+        raise ValueError(f"{to} is another machine, and lets nobody in without a key; give --key FILE")
+    host, separator, port = to.rpartition(":")
+    if not separator or to.endswith("]"):
+        host, port = to, str(FIRST_PORT)
+    host = host.strip("[]")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 - len(PORTS):
+        raise ValueError(f"{to!r} is no machine; give HOST or HOST:PORT, such as robot.local:{FIRST_PORT}")
+    return Elsewhere(host, int(port), read_key(Path(key)))
 
 
 def run_camera(stage: Stage, settings: Settings) -> None:
@@ -278,7 +297,9 @@ def run_decode(stage: Stage, settings: Settings) -> None:
             waiting_for = [work] if settings.lossless and dispatcher.full else [work, windows]
             wait_any(waiting_for, _ROUND_S)
             while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
-                if isinstance(message, Window):
+                if isinstance(message, Window) and message.joints.shape != config.window_shape:
+                    stage.count("refused")  # no engine takes it
+                elif isinstance(message, Window):
                     stage.count("windows")
                     dispatcher.put(message)
                 elif isinstance(message, End):
@@ -287,7 +308,10 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 worker, scores = answer
                 free[worker] = None
                 for score in scores:
-                    dispatcher.settle(score)
+                    if score.logits.shape[1] == len(config.classes):
+                        dispatcher.settle(score)
+                    else:  # a detector of another model
+                        stage.count("refused")
             now = time.monotonic()
             for gone in dispatcher.expire(now):
                 free.pop(gone, None)
@@ -310,6 +334,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 ending.remove(camera)
                 stage.bus.publish(End(camera=camera))
             stage.counters["dropped"], stage.counters["resent"] = dispatcher.dropped, dispatcher.resent
+            stage.counters["malformed"] = windows.malformed + work.malformed + dispatcher.refused
             stage.report()
 
 
@@ -349,6 +374,14 @@ def run_record(stage: Stage, settings: Settings) -> None:
             recorder.write(message)
 
 
+def run_gate_stage(stage: Stage, settings: Settings) -> None:
+    """The gate: other machines come in here."""
+    from .gate import run_gate
+
+    keys = Path(settings.keys) if settings.keys else default_store()
+    run_gate(stage, keys=keys, host=settings.host, port=settings.port)
+
+
 def _report_until_stopped(stage: Stage) -> None:
     while not stage.stop.wait(_ROUND_S):
         stage.report()
@@ -376,6 +409,7 @@ def _linger(stage: Stage) -> None:
 STAGES: dict[str, Callable[[Stage, Settings], None]] = {
     "camera": run_camera, "pose": run_pose, "track": run_track, "replay": run_replay, "window": run_window,
     "detect": run_detect, "decode": run_decode, "view": run_view, "record": run_record,
+    "gate": run_gate_stage,
 }  # fmt: skip
 
 
@@ -388,17 +422,17 @@ SOCKETS: dict[str, tuple[str, ...]] = {
 
 def main(name: str, settings: Settings) -> int:
     """Run a stage until it is told to stop. 0 when it ended well, 2 when its settings were wrong."""
-    bus = Bus(settings.place.link("bus-in"), settings.place.link("bus-out")) if name == "decode" else None
-    try:
-        with Stage(name, settings.place) as stage:
-            stage.stop_on_signals()
-            STAGES[name](stage, settings)
-    except ValueError as error:
-        print(f"skelstream {name}: {error}", file=sys.stderr)
-        return 2
-    finally:
-        if bus is not None:
-            bus.close()
+    with ExitStack() as opened:
+        try:
+            place = settings.place
+            if name == "decode":
+                opened.callback(Bus(place.here("bus-in"), place.here("bus-out")).close)
+            with Stage(name, place) as stage:
+                stage.stop_on_signals()
+                STAGES[name](stage, settings)
+        except ValueError as error:
+            print(f"skelstream {name}: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

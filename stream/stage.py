@@ -14,20 +14,45 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
-from .wire import Publisher, Report
+from .wire import ClientKey, Link, Publisher, Report
 
 REPORT_EVERY_S = 0.5
 State = Literal["starting", "ready", "ended", "failed"]
 
 
+FIRST_PORT = 7600  # of a gate
+# The links that may lead to another machine, by the door of its gate (`gate.py`).
+PORTS = {"windows": 0, "reports": 1, "events": 2, "work": 3, "ends": 4}
+_DOOR_OF = {"windows": "windows", "bus-in": "reports", "bus-out": "events", "work": "work", "ends": "ends"}
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The machine where the others meet: its name or address, the first port of its gate, and the key for it."""
+
+    host: str
+    port: int
+    key: ClientKey
+
+
 @dataclass(frozen=True)
 class Place:
-    """The folder in which the stages of one pipeline meet: one socket file a link."""
+    """The folder in which the stages of one pipeline meet: one socket file a link. `elsewhere`: the rest of them meet
+    on another machine.
+    """
 
     folder: Path
+    elsewhere: Elsewhere | None = None
 
-    def link(self, name: str) -> str:
-        """The endpoint of a link: frames, people, tracks, windows, work, bus-in or bus-out."""
+    def link(self, name: str) -> str | Link:
+        """The endpoint of a link: frames, people, tracks, windows, work, bus-in, bus-out or ends."""
+        if self.elsewhere is not None and name in _DOOR_OF:
+            host = f"[{self.elsewhere.host}]" if ":" in self.elsewhere.host else self.elsewhere.host
+            return Link(f"tcp://{host}:{self.elsewhere.port + PORTS[_DOOR_OF[name]]}", self.elsewhere.key)
+        return self.here("bus-out" if name == "ends" else name)
+
+    def here(self, name: str) -> str:
+        """The endpoint of a link on this machine."""
         endpoint = f"ipc://{self.folder}/{name}"
         if len(endpoint) > 105:  # the kernel's limit on a socket's path
             raise ValueError(f"the path {self.folder} is too long for sockets; choose a shorter folder")
@@ -80,7 +105,7 @@ class Stage:
             return
         self._reported = now
         # What the stage measured comes first: it is what a view with little room shows.
-        gauges = {**self.gauges, "memory_mb": _resident_mb(), "cpu_s": time.process_time()}
+        gauges = {**self.gauges, "memory_mb": resident_mb(), "cpu_s": time.process_time()}
         self.bus.publish(
             Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
                    gauges=gauges, message=message or self._warning)
@@ -107,7 +132,7 @@ class Stage:
         self.bus.close()
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
     """Memory of this process that is in RAM, in MB."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -1,11 +1,12 @@
 """The ledger of windows: nothing is lost, nothing is told twice, and a person's scores leave in order."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelstream.stream.dispatch import Dispatcher
-from skelstream.stream.wire import Scores, Window
+from skelstream.stream.wire import Scores, Window, replaced
 
 
 def window(track: int, index: int, last: bool = False) -> Window:
@@ -22,7 +23,7 @@ def scores(w: Window) -> Scores:
     )  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_with_detectors_that_die_every_window_leaves_once_and_in_order(data: st.DataObject) -> None:
     dispatcher = Dispatcher(Dispatcher.Config(capacity=10_000, batch=3, patience_s=1.0))
@@ -110,3 +111,18 @@ def test_a_late_answer_of_a_detector_that_was_given_up_counts_once() -> None:
     assert [s.index for s in dispatcher.ordered()] == [0]
     dispatcher.settle(scores(w))
     assert not list(dispatcher.ordered()) and not dispatcher.take(b"b", 3.0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"first_tick": 4}, {"valid": 3}, {"t": 1.0}, {"captured_at": 1.0}, {"last": True},
+     {"logits": np.zeros((65, 2), np.float32)}],
+)  # fmt: skip
+def test_an_answer_to_another_question_is_not_taken(changed: dict[str, object]) -> None:
+    dispatcher = Dispatcher()
+    dispatcher.put(window(1, 5))
+    [sent] = dispatcher.take(b"a", 0.0)
+    dispatcher.settle(replaced(scores(sent), **changed))
+    assert list(dispatcher.ordered()) == [] and dispatcher.refused == 1
+    dispatcher.settle(scores(sent))
+    assert [s.index for s in dispatcher.ordered()] == [5]

@@ -1,7 +1,9 @@
 """The wire: what goes in comes out, and what is no message of ours is refused."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,21 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from skelstream.stream.stage import Place
+from skelstream.stream.stage import Place, resident_mb
 from skelstream.stream.wire import (
+    AnyMessage,
     Bus,
+    Decision,
     End,
+    Event,
     Frame,
     Inbox,
     MalformedMessage,
     Outbox,
     People,
+    Preview,
     Publisher,
+    Report,
+    Scores,
     Subscriber,
     Tracks,
+    Window,
     check_endpoint,
     decode,
     encode,
+    replaced,
 )
 
 
@@ -117,7 +127,7 @@ def test_without_a_listener_a_message_is_not_taken(place: Place) -> None:
 
 
 def test_the_bus_brings_everybody_what_they_asked_for(place: Place) -> None:
-    bus = Bus(place.link("bus-in"), place.link("bus-out"))
+    bus = Bus(place.here("bus-in"), place.here("bus-out"))
     try:
         with (
             Publisher(place.link("bus-in")) as publisher,
@@ -152,3 +162,136 @@ def _port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+# --- fuzzing: whatever arrives, a stage sees a sound message or none ------------------------------------------------
+
+
+def one_of_each() -> list[AnyMessage]:
+    two = np.zeros((2, 25, 3), np.float32)
+    here: dict[str, Any] = {"camera": "c", "t": 1.0, "captured_at": 2.0}
+    joints = np.zeros((3, 64, 25, 2), np.float32)
+    return [
+        frame(1), people(np.zeros((2, 33, 3), np.float32)),
+        Tracks(**here, seq=1, size=(640, 480), ids=(1, 2), joints=two, pixels=two[..., :2], confidence=two[..., 0]),
+        Window(**here, track=1, index=2, first_tick=3, valid=4, last=False, joints=joints, evidence=0.5),
+        Scores(
+            **here, track=1, index=2, first_tick=3, valid=4, last=False, logits=joints[0, :8, :3, 0], evidence=0.5,
+            scored_at=3.0,
+        ),
+        Decision(**here, track=1, first_tick=3, labels=(0, -1), probabilities=joints[0, :2, :3, 0], decided_at=3.0),
+        Event(
+            **here, kind="end", track=1, action="wave", t_start=0.5, t_end=1.0, confidence=0.5, decided_at=3.0
+        ),
+        Preview(**here, seq=1, size=(640, 480), jpeg=b"\xff\xd8\xff"),
+        Report(stage="pose", pid=1, at=2.0, state="ready", counters={"frames": 3}, gauges={"pose_ms": 2.0}),
+        End(camera="c"),
+    ]  # fmt: skip
+
+
+def sound(message: AnyMessage) -> None:
+    """What every stage relies on."""
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            assert np.isfinite(value).all()
+        if isinstance(value, float):
+            assert np.isfinite(value)
+    if isinstance(message, Tracks):
+        assert message.joints.shape == (len(message.ids), 25, 3) == (*message.confidence.shape, 3)
+        assert message.pixels.shape == (len(message.ids), 25, 2)
+    elif isinstance(message, People):
+        assert message.image.shape == message.world.shape == (len(message.image), 33, 3)
+        assert message.visibility.shape == message.presence.shape == (len(message.image), 33)
+    elif isinstance(message, Window):
+        assert message.joints.dtype == np.float32 and message.joints.shape[0] == 3
+        assert 1 <= message.valid <= message.joints.shape[1]
+    elif isinstance(message, Scores):
+        assert message.logits.ndim == 2 and 1 <= message.valid <= len(message.logits)
+    elif isinstance(message, Decision):
+        assert len(message.labels) == len(message.probabilities)
+        assert all(-1 <= label < message.probabilities.shape[1] for label in message.labels)
+    elif isinstance(message, Event):
+        assert (message.t_end is not None) == (message.kind == "end")
+
+
+# Values that have broken parsers before, in MessagePack: huge lengths, negative and huge numbers, NaN, nil, deep nests.
+_NASTY = [
+    b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
+    b"\xd3\x80\x00\x00\x00\x00\x00\x00\x00", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", b"\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00",
+    b"\xc0", b"\xc1", b"\x91" * 2000, b"\xa0", b"\xff", b"\xc7\xff\x01", b"\x00", b"\xc3",
+]  # fmt: skip
+
+
+def fuzzed(wholes: Sequence[bytes], rng: np.random.Generator) -> bytes:
+    """A message with some of its bytes changed, cut out, doubled, or replaced by something nasty."""
+    data = bytearray(wholes[int(rng.integers(len(wholes)))])
+    # The head of a message is where its structure is; a window's joints are 38 kB of numbers.
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(min(len(data), 200) or 1)) if rng.random() < 0.9 else int(rng.integers(len(data) or 1))
+        what, many = rng.integers(5), int(rng.integers(1, 9))
+        if what == 0:
+            data[at : at + 1] = bytes([rng.integers(256)])
+        elif what == 1:
+            del data[at : at + many]
+        elif what == 2:
+            data[at:at] = data[at : at + many]
+        elif what == 3:
+            nasty = _NASTY[rng.integers(len(_NASTY))]
+            data[at : at + (len(nasty) if rng.random() < 0.5 else 1)] = nasty
+        else:
+            other = wholes[int(rng.integers(len(wholes)))]
+            data[at : at + many] = other[at : at + many]
+    return bytes(data)
+
+
+def fuzz(times: int, seed: int) -> int:
+    """How many of so many fuzzed messages were taken; whatever is taken is sound."""
+    rng, taken = np.random.default_rng(seed), 0
+    wholes = [encode(message) for message in one_of_each()]
+    for _ in range(times):
+        try:
+            message = decode(fuzzed(wholes, rng))
+        except MalformedMessage:
+            continue
+        taken += 1
+        sound(message)
+    return taken
+
+
+def test_fuzzed_messages_are_sound_or_refused() -> None:
+    # Most changes break a message; a changed number or letter may not.
+    assert 0 < fuzz(20_000, 0) < 10_000
+
+
+@pytest.mark.slow
+def test_a_million_fuzzed_messages_leave_no_trace() -> None:
+    fuzz(20_000, 1)
+    before = resident_mb()
+    fuzz(1_000_000, 2)
+    assert resident_mb() - before < 20
+
+
+@pytest.mark.parametrize("message", one_of_each(), ids=lambda message: type(message).__name__)
+def test_no_field_can_be_nonsense(message: AnyMessage) -> None:
+    assert decode(encode(message)) is not None
+    for name in message.__struct_fields__:
+        value = getattr(message, name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            nonsense: list[object] = [float("nan"), 1e300, 2**63] if isinstance(value, float) else [-(2**62), 2**62]
+        elif isinstance(value, str):
+            nonsense = ["x" * 100_000] if name == "message" else ["", "x" * 10_000, "a\x1b[2J", "\0"]
+        elif isinstance(value, np.ndarray):
+            nonsense = [value[None], value.astype(np.float64), value.reshape(-1), np.full_like(value, 1)[:0, :0]]
+        elif isinstance(value, dict):
+            nonsense = [{"x" * 10_000: 1}, {f"{n}": 1 for n in range(1000)}]
+        elif name == "size":
+            nonsense = [(0, 1), (1, 0), (10**6, 10**6), (-1, -1)]
+        else:
+            continue
+        for bad in nonsense:
+            with pytest.raises((ValueError, TypeError, OverflowError)):
+                decode(encode(replaced(message, **{name: bad})))  # type: ignore[type-var]

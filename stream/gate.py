@@ -1,0 +1,281 @@
+"""The gate: the one place where other machines come in, each with a key, and only through the doors of its role.
+
+    skelstream keys new kitchen --role camera
+    skelstream gate --host 0.0.0.0                                   # beside `decode`, or `live --at`
+    skelstream pose --camera 0 --to robot.local --key kitchen.key    # on the other machine
+
+Inside, all sockets stay on ipc. The gate is a process of its own, so that whoever floods it floods nothing else: what
+comes in is decoded, checked, held against its sender's role and past, and only then handed on; what is refused is
+counted by reason. Doors, by their port above the first:
+
+    +0 windows   a camera machine's windows             +3 work   windows to a detector, its scores back
+    +1 reports   tracks, pictures, how a stage is       +4 ends   which camera's stream is over, to cameras
+    +2 events    everything that viewers may read
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+from .keys import DOORS, KeyStore, Peer
+from .stage import PORTS, Stage
+from .wire import (
+    AnyMessage,
+    Decision,
+    Doorkeeper,
+    End,
+    Event,
+    Feeder,
+    Inbox,
+    Link,
+    Preview,
+    Publisher,
+    Report,
+    ServerKey,
+    Subscriber,
+    Tracks,
+    Window,
+    Worker,
+    WorkServer,
+    replaced,
+    wait_any,
+)
+
+READ: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)  # by viewers
+_TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Report)  # by peers, through "reports"
+_LARGEST = {"windows": 1 << 18, "reports": 4 << 20, "events": 1 << 10, "work": 1 << 20, "ends": 1 << 10}
+_ROUND_S, _LOOK_S, _LOG_S = 0.05, 1.0, 60.0
+_GONE_S = 10.0  # a detector says every second that it is free
+_MOST_DETECTORS, _MOST_CAMERAS, _MOST_PEOPLE = 64, 64, 256
+_AHEAD_S, _BEHIND_S = 5.0, 60.0  # how far a sender's clock, and the way here, may put a capture from now
+
+
+class Admission:
+    """Whether a message may go on: by its sender's role, its camera, its age and its place in the order. Pure.
+
+    A camera's name belongs to the key that used it first. Nothing that came before comes again: tracks of a camera
+    grow in capture time, and so do a person's windows, or else in index. `refuses` gives the reason, or None.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
+        self._newest: dict[str, tuple[float, float]] = {}
+        self._windows: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def refuses(self, message: AnyMessage, peer: Peer | None, now: float) -> str | None:
+        """The reason, in a word or two, at Unix time `now`."""
+        if peer is None or peer.revoked:
+            return "unknown key"
+        if isinstance(message, Report):
+            return None if abs(now - message.at) < _BEHIND_S else "stale or future"
+        if not isinstance(message, Window | Tracks | Preview | End) or "camera" not in peer.roles:
+            return "wrong role"
+        if self._owners.setdefault(message.camera, peer.name) != peer.name:
+            return "another's camera"
+        if len(self._owners) > _MOST_CAMERAS:
+            del self._owners[message.camera]
+            return "too many cameras"
+        if isinstance(message, End):
+            self._forget(message.camera)
+            return None
+        if not -_AHEAD_S < now - message.captured_at < _BEHIND_S:
+            return "stale or future"
+        return self._disorder(message)
+
+    def _disorder(self, message: Window | Tracks | Preview) -> str | None:
+        if isinstance(message, Preview):
+            return None
+        if isinstance(message, Tracks):
+            at = (message.captured_at, message.t)
+            if message.camera in self._newest and at <= self._newest[message.camera]:
+                return "repeated"
+            self._newest[message.camera] = at
+            return None
+        person = (message.camera, message.track)
+        place = (message.captured_at, message.index)
+        if person in self._windows and place <= self._windows[person]:
+            return "repeated"
+        if person not in self._windows and len(self._windows) >= _MOST_PEOPLE:
+            return "too many people"
+        self._windows[person] = place
+        if message.last:
+            del self._windows[person]
+        return None
+
+    def _forget(self, camera: str) -> None:
+        self._newest.pop(camera, None)
+        for person in [person for person in self._windows if person[0] == camera]:
+            del self._windows[person]
+
+
+class Gate:
+    """The doors, and what goes through them: `round` after `round`. A context manager.
+
+    `plain(name)` is the address of a link inside. ValueError if a port is taken.
+    """
+
+    def __init__(self, stage: Stage, store: KeyStore, host: str, port: int) -> None:
+        self._stage, self._store, self._host, self._port = stage, store, host, port
+        self._admission = Admission()
+        self._refused: Counter[str] = Counter()
+        self._opened = ExitStack()
+        self._keeper = Doorkeeper(tuple(DOORS), store.refuses)
+        try:
+            self._open()
+        except ValueError:
+            self._keeper.close()
+            raise
+
+    def _open(self) -> None:
+        secret, place = self._store.server_secret(), self._stage.place
+        self._revoked = self._revocations()
+
+        def door(name: str) -> Link:
+            return Link(f"tcp://{self._host}:{self._port + PORTS[name]}", ServerKey(secret=secret, door=name))
+
+        with ExitStack() as opened:
+            enter = opened.enter_context
+            self._windows = enter(Inbox(door("windows"), queue=64, bind=True, largest=_LARGEST["windows"]))
+            self._reports = enter(Subscriber(door("reports"), (Tracks, Report), bind=True, largest=_LARGEST["reports"]))
+            self._events = enter(Publisher(door("events"), bind=True, largest=_LARGEST["events"]))
+            self._ends = enter(Publisher(door("ends"), bind=True, largest=_LARGEST["ends"]))
+            self._work = enter(WorkServer(door("work"), largest=_LARGEST["work"]))
+            self._to_decode = enter(Feeder(place.link("windows"), queue=64))
+            self._told = enter(Subscriber(place.link("bus-out"), READ))
+            doors = (self._windows, self._reports, self._events, self._ends, self._work)
+            self._knocks = [socket.knocks() for socket in doors]
+            for knocks in self._knocks:
+                opened.callback(knocks.close)
+            self._detectors: dict[bytes, tuple[Worker, float]] = {}
+            opened.callback(self._dismiss_all)
+            self._pictures = False
+            self._opened = opened.pop_all()
+
+    def round(self) -> None:
+        """Let through whatever waits, for a moment."""
+        wait_any([self._windows, self._reports, self._work, self._told, *self._inner()], _ROUND_S)
+        self._take_windows()
+        self._take_reports()
+        self._pass_work()
+        while (message := self._told.receive(0)) is not None:
+            self._events.publish(message)
+            if isinstance(message, End):
+                self._ends.publish(message)
+
+    def look(self) -> None:
+        """Once a second: who was refused, whether keys were revoked, who wants pictures, which detectors are gone."""
+        self._refused["no key"] += sum(knocks.count() for knocks in self._knocks)
+        for publisher in (self._events, self._ends):
+            publisher.wanted(Preview)  # takes in what listeners have asked for
+        pictures = self._stage.bus.wanted(Preview)
+        if pictures != self._pictures:
+            self._pictures = pictures
+            self._reports.listen_to(Preview, pictures)
+        for worker, (inner, heard) in list(self._detectors.items()):
+            if time.monotonic() - heard > _GONE_S:
+                inner.close()
+                del self._detectors[worker]
+        if self._revocations() != self._revoked:  # whoever is in already is put out with everybody; the others return
+            self._opened.close()
+            self._open_again()
+        doors = (self._windows, self._reports, self._work)
+        self._refused["malformed"] += sum(socket.malformed for socket in doors)
+        for socket in doors:
+            socket.malformed = 0
+        for reason, count in self.refused().items():
+            self._stage.counters[f"refused: {reason}"] = count
+
+    def refused(self) -> Counter[str]:
+        """How many peers and messages were refused, by reason."""
+        return self._refused + self._keeper.refused
+
+    def _open_again(self) -> None:
+        until = time.monotonic() + 5.0
+        while True:
+            try:
+                return self._open()
+            except ValueError:  # the ports are ours as soon as ZeroMQ has let go of them
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+
+    def _revocations(self) -> frozenset[str]:
+        return frozenset(peer.name for peer in self._store.peers() if peer.revoked)
+
+    def _inner(self) -> list[Worker]:
+        return [inner for inner, _ in self._detectors.values()]
+
+    def _admitted(self, message: AnyMessage, sender: str) -> Peer | None:
+        peer = self._store.peer_of(sender)
+        reason = self._admission.refuses(message, peer, time.time())
+        if reason is not None:
+            self._refused[reason] += 1
+            return None
+        return peer
+
+    def _take_windows(self) -> None:
+        while (message := self._windows.receive(0)) is not None:
+            if not isinstance(message, Window | End):
+                self._refused["wrong door"] += 1
+            elif self._admitted(message, self._windows.sender) is not None:
+                self._stage.count("windows")
+                must = isinstance(message, End) or message.last
+                if not self._to_decode.send(message, 0.5 if must else 0):
+                    self._stage.count("dropped")
+
+    def _take_reports(self) -> None:
+        while (message := self._reports.receive(0)) is not None:
+            peer = self._admitted(message, self._reports.sender) if isinstance(message, _TOLD) else None
+            if peer is not None:
+                if isinstance(message, Report):
+                    message = replaced(message, stage=f"{message.stage}@{peer.name}")
+                self._stage.bus.publish(message)
+
+    def _pass_work(self) -> None:
+        while (answer := self._work.receive(0)) is not None:
+            worker, scores = answer
+            if worker not in self._detectors and len(self._detectors) >= _MOST_DETECTORS:
+                self._refused["too many detectors"] += 1
+                continue
+            inner, _ = self._detectors.get(worker) or (Worker(self._stage.place.link("work")), 0.0)
+            self._detectors[worker] = inner, time.monotonic()
+            inner.give(scores)
+        for worker, (inner, _) in list(self._detectors.items()):
+            windows = inner.take(0)
+            if windows and not self._work.send(worker, windows):
+                inner.close()  # the ledger in `decode` hands the windows to others
+                del self._detectors[worker]
+
+    def _dismiss_all(self) -> None:
+        for inner in self._inner():
+            inner.close()
+
+    def close(self) -> None:
+        self._opened.close()
+        self._keeper.close()
+
+
+def run_gate(stage: Stage, *, keys: Path, host: str, port: int) -> None:
+    """Keep the gate until told to stop. ValueError if a port is taken, or the keys cannot be read."""
+    gate = Gate(stage, KeyStore(keys), host, port)
+    try:
+        stage.ready()
+        looked, logged, told = 0.0, time.monotonic(), Counter[str]()
+        while not stage.stopping:
+            gate.round()
+            now = time.monotonic()
+            if now - looked >= _LOOK_S:
+                looked = now
+                gate.look()
+            if now - logged >= _LOG_S:
+                logged = now
+                new = gate.refused() - told
+                if new:
+                    stage.warn("refused in a minute: " + ", ".join(f"{n} {why}" for why, n in new.most_common()))
+                told = gate.refused()
+            stage.report()
+    finally:
+        gate.close()
