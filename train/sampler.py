@@ -21,9 +21,11 @@ FRAMES = 64
 class WindowSampler:
     """Draws windows of all streams laid end to end.
 
-    A draw first picks a class (probability as the square root of how often it occurs, so that rare ones are seen often
-    but not worn out), then a frame of it, then where in the window that frame falls. `speed` is the range of time
-    stretch. Frames before a stream's start repeat its first, as those of a person who has just come into view.
+    A draw first picks a class, then a frame of it, then where in the window that frame falls. Half of a class's share
+    is how often it occurs, half the square root of that: rare ones are seen often but not worn out, and yet the
+    detector learns how rare they are. (By the square root alone one gave the background 47 % of UTKinect's frames
+    through pixels; the truth is 62 %.) `speed` is the range of time stretch. Frames before a stream's start repeat its
+    first, as those of a person who has just come into view.
     """
 
     def __init__(self, streams: Sequence[Stream], *, speed: tuple[float, float] = (0.75, 1.35)) -> None:
@@ -38,7 +40,7 @@ class WindowSampler:
         self.speed = speed
         self._frames_of = [np.flatnonzero(self.labels == k) for k in range(len(CLASSES))]
         counts = np.array([len(frames) for frames in self._frames_of], np.float64)
-        self._class_share = np.sqrt(counts) / np.sqrt(counts).sum()
+        self._class_share = (np.sqrt(counts) / np.sqrt(counts).sum() + counts / counts.sum()) / 2
 
     def draw(self, rng: np.random.Generator, batch: int) -> tuple[Tensor, Tensor]:
         """Joints (B, 3, 64, 25, 2) float32 and labels (B, 64) int64."""

@@ -81,6 +81,13 @@ def test_training_windows_stay_inside_their_stream(seed: int) -> None:
     assert not joints[..., 1].any()
 
 
+def test_a_rare_class_is_drawn_more_often_than_it_occurs_but_still_seldom() -> None:
+    common, rare = stream("a", [0] * 900), stream("b", [1] * 100)
+    _, labels = WindowSampler([common, rare]).draw(np.random.default_rng(0), 4000)
+    # 100 of 1,000 frames, and 10 of 30 + 10 by the square roots: 0.175 of the windows, give or take 0.006.
+    assert 0.15 < (labels == 1).all(dim=1).float().mean() < 0.20
+
+
 def batch() -> torch.Tensor:
     x = torch.randn(6, 3, 64, 25, 2, generator=torch.Generator().manual_seed(0))
     x += torch.tensor([0.0, 0, 3]).view(1, 3, 1, 1, 1)
