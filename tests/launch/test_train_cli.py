@@ -90,6 +90,7 @@ def test_an_ensemble_of_two_runs(work: Path, tmp_path: Path) -> None:
     assert 0 <= json.loads((tmp_path / "both" / "results.json").read_text())["top1"] <= 1
 
 
+@pytest.mark.slow  # eight small runs
 def test_an_ablation_has_a_figure_for_every_part(work: Path, tmp_path: Path) -> None:
     line = f"ablation --stores {{w}}/nw_ucla --protocol xview --hidden 8 --epochs 1 --batch 12 --out {tmp_path}/run"
     assert run(work, line) == 0
@@ -106,6 +107,7 @@ def test_one_encoder_learns_joint_motion_and_bone(work: Path) -> None:
     assert load_pretrained(str(work / "together")).modality == "joint+motion+bone"
 
 
+@pytest.mark.slow  # its bundle is calibrated and compiled
 def test_a_detector_starts_from_what_was_pretrained(work: Path, tmp_path: Path) -> None:
     line = "detect --stores {w}/utkinect --steps 2 --batch 4 --out " + str(tmp_path / "run")
     assert run(work, f"{line} --start {{w}}/encoder") == 0

@@ -238,7 +238,7 @@ def test_in_ordinary_views_nothing_is_marked() -> None:
 
 def test_a_portrait_picture_is_as_good() -> None:
     acted = script(4, 2.0)
-    upright = View(width=720, height=1280, horizontal_fov_deg=36, position=(0.0, 0.0, -0.3))
+    upright = View(width=450, height=800, horizontal_fov_deg=36, position=(0.0, 0.0, -0.3))
     tracks = tracked(drawn(acted, upright), frame_times(15, 2.0))
     assert seen(tracks).all() and windows(tracks)[-1].evidence == 1
 
