@@ -1,8 +1,9 @@
 """`skelstream evaluate --online`: how soon, how surely and how steadily a bundle says what people do, for each delay.
 
-Every stream is scored once by the live path's own windows and engine. What came is decided in two ways for each delay:
-by the decision layer, its parameters fitted to that delay on the validation people of the same stores (or, where these
-hold none, as the bundle has them), and without it: the most probable class of each frame, an event being a run of it.
+Every stream is scored once by the live path's own windows and engine. What came is decided as the bundle is shipped,
+and in two ways for each delay: by the decision layer, its parameters fitted to that delay on the validation people of
+the same stores (or, where these hold none, as the bundle has them), and without it: the most probable class of each
+frame, an event being a run of it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .frontier_picture import draw_frontier
 from .offline import Windowed, decode_stream, score_windows
 
 DELAYS = (0, 4, 8, 16, 24, 32)  # frames
-Decided = Literal["decision layer", "most probable"]
+Decided = Literal["decision layer", "most probable", "as shipped"]
 BACKGROUND = "background"  # the group of `daily`, in which hardly anything happens
 ALL_REAL = "all real"  # the group of all recorded people whose recordings go on as life does
 
@@ -112,7 +113,13 @@ def evaluate_online(
     }  # fmt: skip
     write_whole(out / "report.json", json.dumps(_plain(content), indent=1))
     title = f"{', '.join(name for name in bundles)} on the {part} people"
-    draw_frontier(lines, out / "frontier.png", title, group=ALL_REAL, background=BACKGROUND)
+    draw_frontier(
+        [line for line in lines if line.decided != "as shipped"],
+        out / "frontier.png",
+        title,
+        group=ALL_REAL,
+        background=BACKGROUND,
+    )
     return 0
 
 
@@ -137,6 +144,8 @@ def _lines(
     scored: dict[tuple[Decided, int], list[ScoredStream]] = {}
     for stream in _bar(streams, f"scoring with {name}"):
         windowed = score_windows(engine, stream, hop)
+        shipped = decode_stream(windowed, config, config.decode)
+        scored.setdefault(("as shipped", config.decode.delay), []).append(shipped)
         for delay, fitted in parameters.items():
             decided = decode_stream(windowed, config, fitted)
             scored.setdefault(("decision layer", delay), []).append(decided)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skelstream.encoder.bundle import Bundle
 from skelstream.launch.acted import ACTED
 from skelstream.launch.evaluate_online import evaluate_online, most_probable
 from skelstream.launch.offline import Windowed
@@ -48,6 +49,7 @@ def test_the_report_the_table_and_the_picture(
     report = json.loads((out / "report.json").read_text())
     rows = {(r["group"], r["decided"], r["delay"]): r["report"] for r in report["rows"]}
     ways = [(how, delay) for how in ("decision layer", "most probable") for delay in (0, 8)]
+    ways.append(("as shipped", Bundle.load_live("small").config.decode.delay))
     assert set(rows) == {(group, *way) for group in ("actor", "background") for way in ways}
     assert report["fitted_on_validation"]
     assert [report["models"]["small"]["parameters"][delay]["delay"] for delay in ("0", "8")] == [0, 8]
