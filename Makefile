@@ -30,7 +30,7 @@ bench: $(VENV)/.installed-live
 
 ## test: lint, then every fast test. One file: make test ARGS=tests/test_house.py; the slow ones: make test ARGS="-m slow"
 test: lint
-	$(DEV)/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 ## lint: style, layout and types; changes nothing
 lint: lint-code lint-format lint-types
