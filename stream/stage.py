@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
-from .wire import ClientKey, Link, Publisher, Report
+from .wire import LONGEST_TEXT, ClientKey, Link, Publisher, Report
 
 REPORT_EVERY_S = 0.5
 State = Literal["starting", "ready", "ended", "failed"]
@@ -105,10 +106,11 @@ class Stage:
             return
         self._reported = now
         # What the stage measured comes first: it is what a view with little room shows.
-        gauges = {**self.gauges, "memory_mb": resident_mb(), "cpu_s": time.process_time()}
+        measured = {name: value for name, value in self.gauges.items() if math.isfinite(value)}
+        gauges = {**measured, "memory_mb": resident_mb(), "cpu_s": time.process_time()}
         self.bus.publish(
             Report(stage=self.name, pid=os.getpid(), at=now, state=self._state, counters=dict(self.counters),
-                   gauges=gauges, message=message or self._warning)
+                   gauges=gauges, message=(message or self._warning)[:LONGEST_TEXT])
         )  # fmt: skip
 
     def warn(self, line: str) -> None:

@@ -38,3 +38,4 @@ from .sockets import Worker as Worker
 from .sockets import WorkServer as WorkServer
 from .sockets import check_endpoint as check_endpoint
 from .sockets import wait_any as wait_any
+from .sound import LONGEST_TEXT as LONGEST_TEXT

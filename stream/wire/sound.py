@@ -10,7 +10,7 @@ DTYPES: dict[str, np.dtype[Any]] = {"f": np.dtype("<f4"), "d": np.dtype("<f8"), 
 # What no sound message exceeds, generously: by these a stage knows what it may have to hold.
 MOST_PEOPLE, MOST_CLASSES, MOST_FRAMES, MOST_JOINTS = 64, 4096, 4096, 256
 MOST_PIXELS, MOST_SIDE = 7680 * 4320, 16384
-LONGEST_NAME, LONGEST_TEXT, MOST_COUNTERS, MOST_ENDED = 200, 2000, 100, 1024
+LONGEST_NAME, LONGEST_TEXT, MOST_COUNTERS, MOST_ENDED = 255, 2000, 100, 1024
 LATEST_S, MOST_COUNTED = 1e11, 2**53
 
 

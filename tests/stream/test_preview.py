@@ -55,7 +55,6 @@ def test_options_out_of_range_are_refused(width: int, quality: int) -> None:
         encode_preview(frame(np.zeros((9, 9, 3), np.uint8)), width, quality)
 
 
-@pytest.mark.parametrize("image", [np.zeros((0, 9, 3), np.uint8), np.zeros((70_000, 1, 3), np.uint8)])
-def test_a_picture_that_jpeg_cannot_hold_is_refused(image: np.ndarray) -> None:
+def test_a_picture_that_jpeg_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be a JPEG"):
-        encode_preview(frame(image))
+        encode_preview(frame(np.zeros((9, 9, 0), np.uint8)))

@@ -151,7 +151,7 @@ def test_the_frame_rate_is_the_cameras_however_many_frames_are_skipped(
     state = ViewState(CLASSES)
     for seq in range(60):
         if seq not in skipped:
-            state.apply(preview(seq, hz=hz, picture=b"jpeg"), at=seq / hz)
+            state.apply(preview(seq, hz=hz, picture=b"\xff\xd8 jpeg"), at=seq / hz)
         if seq % pose_every == 0:
             state.apply(tracks(seq, hz=hz), at=seq / hz)
     view = state.snapshot(at=60 / hz)
@@ -297,7 +297,7 @@ def test_an_action_is_one_entry_in_the_log() -> None:
 
 
 def test_stages_say_how_they_are() -> None:
-    state = fed(report("detect"), report("camera", dropped=5), report("pose", gauge=float("nan")), at=0.0)
+    state = fed(report("detect"), report("camera", dropped=5), report("pose"), at=0.0)
     state.apply(report("camera", dropped=5), at=10.0)
     state.apply(report("detect", dropped=3), at=10.0)
     stages = {stage["stage"]: stage for stage in state.snapshot(at=10.0)["stages"]}
@@ -336,7 +336,7 @@ def test_pictures_go_forward_with_the_people_of_their_own_frame(posed: set[int],
     state, last = ViewState(CLASSES), -1
     for now in range(41 + lag):
         if now in shown:
-            state.apply(preview(now, picture=b"jpeg"), at=now / 30)
+            state.apply(preview(now, picture=b"\xff\xd8 jpeg"), at=now / 30)
         if now - lag in posed:
             state.apply(tracks(now - lag, (now - lag,)), at=now / 30)
         picture = state.picture(at=now / 30)
