@@ -21,10 +21,10 @@ from rich.console import Console
 from ..encoder.bundle import Bundle
 from ..stream.camera import Source, open_source
 from ..stream.pose_model import ensure_pose_model
-from ..stream.processes import SHOWN, Settings
+from ..stream.processes import Settings
 from ..stream.record import read_recording
 from ..stream.view.server import listen
-from ..stream.wire import AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
+from ..stream.wire import SHOWN, AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
 from .summary import Summary, Truth
 from .supervisor import StageFailed, Supervisor
 

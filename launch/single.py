@@ -11,9 +11,9 @@ from rich.console import Console
 from ..encoder.bundle import Bundle
 from ..stream.camera import open_source
 from ..stream.pose_model import ensure_pose_model
-from ..stream.processes import SHOWN, Settings
+from ..stream.processes import Settings
 from ..stream.view.terminal import run_terminal
-from ..stream.wire import End, Subscriber
+from ..stream.wire import SHOWN, End, Subscriber
 from .live import interruption
 from .supervisor import StageFailed, Supervisor
 

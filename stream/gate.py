@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from .elsewhere import PORTS
 from .keys import DOORS, KeyStore, Peer
-from .stage import PORTS, Stage
+from .stage import Stage
 from .wire import (
+    SHOWN,
     AnyMessage,
-    Decision,
     Doorkeeper,
     End,
-    Event,
     Feeder,
     Inbox,
     Link,
@@ -44,10 +45,10 @@ from .wire import (
     wait_any,
 )
 
-READ: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)  # by viewers
 _TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Report)  # by peers, through "reports"
 _LARGEST = {"windows": 1 << 18, "reports": 4 << 20, "events": 1 << 10, "work": 1 << 20, "ends": 1 << 10}
 _ROUND_S, _LOOK_S, _LOG_S = 0.05, 1.0, 60.0
+_AT_ONCE = 64  # messages of a door in a round: whoever floods one delays no other
 _GONE_S = 10.0  # a detector says every second that it is free
 _MOST_DETECTORS, _MOST_CAMERAS, _MOST_PEOPLE = 64, 64, 256
 _AHEAD_S, _BEHIND_S = 5.0, 60.0  # how far a sender's clock, and the way here, may put a capture from now
@@ -83,9 +84,9 @@ class Admission:
             return None
         if not -_AHEAD_S < now - message.captured_at < _BEHIND_S:
             return "stale or future"
-        return self._disorder(message)
+        return self._disorder(message, now)
 
-    def _disorder(self, message: Window | Tracks | Preview) -> str | None:
+    def _disorder(self, message: Window | Tracks | Preview, now: float) -> str | None:
         if isinstance(message, Preview):
             return None
         if isinstance(message, Tracks):
@@ -99,7 +100,9 @@ class Admission:
         if person in self._windows and place <= self._windows[person]:
             return "repeated"
         if person not in self._windows and len(self._windows) >= _MOST_PEOPLE:
-            return "too many people"
+            self._forget_the_stale(now)
+            if len(self._windows) >= _MOST_PEOPLE:
+                return "too many people"
         self._windows[person] = place
         if message.last:
             del self._windows[person]
@@ -110,11 +113,17 @@ class Admission:
         for person in [person for person in self._windows if person[0] == camera]:
             del self._windows[person]
 
+    def _forget_the_stale(self, now: float) -> None:
+        """Those whose camera went without a word; what came of them would be refused for its age."""
+        for person, (captured_at, _) in list(self._windows.items()):
+            if now - captured_at >= _BEHIND_S:
+                del self._windows[person]
+
 
 class Gate:
-    """The doors, and what goes through them: `round` after `round`. A context manager.
+    """The doors, and what goes through them: `round` after `round`, `look` once a second, `close` at the end.
 
-    `plain(name)` is the address of a link inside. ValueError if a port is taken.
+    ValueError if a port is taken.
     """
 
     def __init__(self, stage: Stage, store: KeyStore, host: str, port: int) -> None:
@@ -144,14 +153,13 @@ class Gate:
             self._ends = enter(Publisher(door("ends"), bind=True, largest=_LARGEST["ends"]))
             self._work = enter(WorkServer(door("work"), largest=_LARGEST["work"]))
             self._to_decode = enter(Feeder(place.link("windows"), queue=64))
-            self._told = enter(Subscriber(place.link("bus-out"), READ))
+            self._told = enter(Subscriber(place.link("bus-out"), (End,)))
             doors = (self._windows, self._reports, self._events, self._ends, self._work)
             self._knocks = [socket.knocks() for socket in doors]
             for knocks in self._knocks:
                 opened.callback(knocks.close)
             self._detectors: dict[bytes, tuple[Worker, float]] = {}
             opened.callback(self._dismiss_all)
-            self._pictures = False
             self._opened = opened.pop_all()
 
     def round(self) -> None:
@@ -160,7 +168,7 @@ class Gate:
         self._take_windows()
         self._take_reports()
         self._pass_work()
-        while (message := self._told.receive(0)) is not None:
+        for message in self._waiting(self._told):
             self._events.publish(message)
             if isinstance(message, End):
                 self._ends.publish(message)
@@ -168,12 +176,10 @@ class Gate:
     def look(self) -> None:
         """Once a second: who was refused, whether keys were revoked, who wants pictures, which detectors are gone."""
         self._refused["no key"] += sum(knocks.count() for knocks in self._knocks)
-        for publisher in (self._events, self._ends):
-            publisher.wanted(Preview)  # takes in what listeners have asked for
-        pictures = self._stage.bus.wanted(Preview)
-        if pictures != self._pictures:
-            self._pictures = pictures
-            self._reports.listen_to(Preview, pictures)
+        for kind in SHOWN:  # nothing is made, or passed on, that nobody wants
+            self._told.listen_to(kind, self._events.wanted(kind) or kind is End)
+        self._reports.listen_to(Preview, self._stage.bus.wanted(Preview))
+        self._ends.wanted(End)  # takes in what listeners have asked for
         for worker, (inner, heard) in list(self._detectors.items()):
             if time.monotonic() - heard > _GONE_S:
                 inner.close()
@@ -202,14 +208,28 @@ class Gate:
                     raise
                 time.sleep(0.05)
 
-    def _revocations(self) -> frozenset[str]:
-        return frozenset(peer.name for peer in self._store.peers() if peer.revoked)
+    def _revocations(self) -> frozenset[str] | None:
+        """Who is revoked; None, and so everybody, while the store cannot be read."""
+        try:
+            return frozenset(peer.name for peer in self._store.peers() if peer.revoked)
+        except ValueError:
+            return None
+
+    def _waiting(self, socket: Inbox | Subscriber) -> Iterator[AnyMessage]:
+        """What waits there, as far as one round goes."""
+        for _ in range(_AT_ONCE):
+            if (message := socket.receive(0)) is None:
+                return
+            yield message
 
     def _inner(self) -> list[Worker]:
         return [inner for inner, _ in self._detectors.values()]
 
     def _admitted(self, message: AnyMessage, sender: str) -> Peer | None:
-        peer = self._store.peer_of(sender)
+        try:
+            peer = self._store.peer_of(sender)
+        except ValueError:  # the store cannot be read: nobody is known
+            peer = None
         reason = self._admission.refuses(message, peer, time.time())
         if reason is not None:
             self._refused[reason] += 1
@@ -217,7 +237,7 @@ class Gate:
         return peer
 
     def _take_windows(self) -> None:
-        while (message := self._windows.receive(0)) is not None:
+        for message in self._waiting(self._windows):
             if not isinstance(message, Window | End):
                 self._refused["wrong door"] += 1
             elif self._admitted(message, self._windows.sender) is not None:
@@ -227,7 +247,7 @@ class Gate:
                     self._stage.count("dropped")
 
     def _take_reports(self) -> None:
-        while (message := self._reports.receive(0)) is not None:
+        for message in self._waiting(self._reports):
             peer = self._admitted(message, self._reports.sender) if isinstance(message, _TOLD) else None
             if peer is not None:
                 if isinstance(message, Report):
@@ -235,7 +255,9 @@ class Gate:
                 self._stage.bus.publish(message)
 
     def _pass_work(self) -> None:
-        while (answer := self._work.receive(0)) is not None:
+        for _ in range(_AT_ONCE):
+            if (answer := self._work.receive(0)) is None:
+                break
             worker, scores = answer
             if worker not in self._detectors and len(self._detectors) >= _MOST_DETECTORS:
                 self._refused["too many detectors"] += 1

@@ -25,21 +25,20 @@ from pathlib import Path
 from typing import Literal
 
 from ..encoder.engine.compile import EngineChoice
-from .keys import default_store, read_key
-from .stage import FIRST_PORT, PORTS, Elsewhere, Place, Stage
+from .elsewhere import Elsewhere
+from .keys import default_store
+from .stage import Place, Stage
 from .wire import (
+    SHOWN,
     AnyMessage,
     Bus,
-    Decision,
     End,
-    Event,
     Feeder,
     Frame,
     Inbox,
     Outbox,
     People,
     Preview,
-    Report,
     Subscriber,
     Tracks,
     Window,
@@ -53,7 +52,6 @@ _PREVIEW_EVERY_S = 1 / 15
 # Queues of a link, in messages. Frames are large and go stale: one. The rest are small, and smooth out a hiccup; where
 # every stage waits for the next, a long queue would only let the picture run ahead of what is said about it.
 _FRAMES, _SMALL, _LOSSLESS = 1, 16, 2
-SHOWN: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,25 +87,12 @@ class Settings:
     @property
     def place(self) -> Place:
         """Where the stages meet. ValueError for a gate that is no address, or without a good key."""
-        return Place(Path(self.folder), elsewhere(self.to, self.key) if self.to else None)
+        return Place(Path(self.folder), Elsewhere.named(self.to, self.key) if self.to else None)
 
     @property
     def queue(self) -> int:
         """Messages that wait in a link."""
         return _LOSSLESS if self.lossless else _SMALL
-
-
-def elsewhere(to: str, key: str) -> Elsewhere:
-    """The gate of another machine, `HOST` or `HOST:PORT`; ValueError if it is none, or the key file is no good."""
-    if not key:
-        raise ValueError(f"{to} is another machine, and lets nobody in without a key; give --key FILE")
-    host, separator, port = to.rpartition(":")
-    if not separator or to.endswith("]"):
-        host, port = to, str(FIRST_PORT)
-    host = host.strip("[]")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 - len(PORTS):
-        raise ValueError(f"{to!r} is no machine; give HOST or HOST:PORT, such as robot.local:{FIRST_PORT}")
-    return Elsewhere(host, int(port), read_key(Path(key)))
 
 
 def run_camera(stage: Stage, settings: Settings) -> None:
@@ -288,6 +273,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     decoders: dict[tuple[str, int], Decoder] = {}
     free: dict[bytes, None] = {}  # in the order in which they became free
     ending: set[str] = set()
+    unfit = 0  # windows and scores of another model's shape
     with (
         Inbox(stage.place.link("windows"), queue=settings.queue, bind=True) as windows,
         WorkServer(stage.place.link("work")) as work,
@@ -298,7 +284,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
             wait_any(waiting_for, _ROUND_S)
             while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
                 if isinstance(message, Window) and message.joints.shape != config.window_shape:
-                    stage.count("refused")  # no engine takes it
+                    unfit += 1  # no engine takes it
                 elif isinstance(message, Window):
                     stage.count("windows")
                     dispatcher.put(message)
@@ -311,7 +297,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                     if score.logits.shape[1] == len(config.classes):
                         dispatcher.settle(score)
                     else:  # a detector of another model
-                        stage.count("refused")
+                        unfit += 1
             now = time.monotonic()
             for gone in dispatcher.expire(now):
                 free.pop(gone, None)
@@ -334,7 +320,8 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 ending.remove(camera)
                 stage.bus.publish(End(camera=camera))
             stage.counters["dropped"], stage.counters["resent"] = dispatcher.dropped, dispatcher.resent
-            stage.counters["malformed"] = windows.malformed + work.malformed + dispatcher.refused
+            stage.counters["malformed"] = windows.malformed + work.malformed
+            stage.counters["refused"] = unfit + dispatcher.refused
             stage.report()
 
 

@@ -15,25 +15,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
-from .wire import LONGEST_TEXT, ClientKey, Link, Publisher, Report
+from .elsewhere import Elsewhere
+from .wire import LONGEST_TEXT, Link, Publisher, Report
 
 REPORT_EVERY_S = 0.5
 State = Literal["starting", "ready", "ended", "failed"]
 
-
-FIRST_PORT = 7600  # of a gate
-# The links that may lead to another machine, by the door of its gate (`gate.py`).
-PORTS = {"windows": 0, "reports": 1, "events": 2, "work": 3, "ends": 4}
-_DOOR_OF = {"windows": "windows", "bus-in": "reports", "bus-out": "events", "work": "work", "ends": "ends"}
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """The machine where the others meet: its name or address, the first port of its gate, and the key for it."""
-
-    host: str
-    port: int
-    key: ClientKey
+# The door of another machine's gate that a link there leads through (`gate.py`).
+_DOORS = {"windows": "windows", "bus-in": "reports", "bus-out": "events", "work": "work", "ends": "ends"}
 
 
 @dataclass(frozen=True)
@@ -47,9 +36,9 @@ class Place:
 
     def link(self, name: str) -> str | Link:
         """The endpoint of a link: frames, people, tracks, windows, work, bus-in, bus-out or ends."""
-        if self.elsewhere is not None and name in _DOOR_OF:
-            host = f"[{self.elsewhere.host}]" if ":" in self.elsewhere.host else self.elsewhere.host
-            return Link(f"tcp://{host}:{self.elsewhere.port + PORTS[_DOOR_OF[name]]}", self.elsewhere.key)
+        if self.elsewhere is not None and name in _DOORS:
+            return self.elsewhere.door(_DOORS[name])
+        # Here the whole bus can be heard.
         return self.here("bus-out" if name == "ends" else name)
 
     def here(self, name: str) -> str:

@@ -11,6 +11,7 @@ from .curve import Doorkeeper as Doorkeeper
 from .curve import Link as Link
 from .curve import ServerKey as ServerKey
 from .messages import F32 as F32
+from .messages import SHOWN as SHOWN
 from .messages import U8 as U8
 from .messages import UNKNOWN as UNKNOWN
 from .messages import AnyMessage as AnyMessage

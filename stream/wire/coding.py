@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .messages import AnyMessage, Frame
+from .messages import AnyMessage, Frame, replaced
 from .sound import DTYPES
 
 
@@ -61,7 +61,7 @@ def parts_of(message: AnyMessage) -> list[bytes | memoryview]:
         return [encode(message)]
     image = np.ascontiguousarray(message.image)
     # An image of no channels carries the height and the width.
-    return [encode(msgspec.structs.replace(message, image=image[..., :0])), image.data.cast("B")]
+    return [encode(replaced(message, image=image[..., :0])), image.data.cast("B")]
 
 
 def joined(parts: Sequence[memoryview]) -> AnyMessage:
@@ -75,4 +75,4 @@ def joined(parts: Sequence[memoryview]) -> AnyMessage:
     if len(parts[1]) != height * width * 3:
         raise MalformedMessage(f"a picture of {width}x{height} in {len(parts[1])} bytes")
     image = np.frombuffer(parts[1], np.uint8).reshape(height, width, 3)
-    return msgspec.structs.replace(message, image=image)
+    return replaced(message, image=image)

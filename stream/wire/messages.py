@@ -14,7 +14,7 @@ Shapes: N people, T frame (64), V joint (25), M person slot (2), K class.
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -46,6 +46,8 @@ EventKind = Literal["start", "update", "end"]
 UNKNOWN = -1  # the label of what is none of the classes
 
 _LANDMARKS, _JOINTS = 33, 25
+
+replaced = msgspec.structs.replace  # a message with other values in some fields, which are checked again
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -295,12 +297,4 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 AnyMessage = Frame | People | Tracks | Window | Scores | Decision | Event | Preview | Report | End
-
-
-M = TypeVar("M", bound=Message | Report)
-
-
-def replaced(message: M, **changes: object) -> M:
-    """The message with other values in these fields, checked again."""
-    fields = {name: getattr(message, name) for name in message.__struct_fields__}
-    return type(message)(**{**fields, **changes})
+SHOWN: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)  # what views and viewers read

@@ -180,12 +180,15 @@ class Subscriber(_Socket):
         largest: int = MAX_MESSAGE_BYTES,
     ) -> None:
         super().__init__(zmq.SUB, endpoint, bind=bind, queue=queue, largest=largest)
+        self._kinds: set[type[AnyMessage]] = set()
         for kind in kinds:
-            self.listen_to(kind)
+            self.listen_to(kind, True)
 
-    def listen_to(self, kind: type[AnyMessage], listen: bool = True) -> None:
+    def listen_to(self, kind: type[AnyMessage], listen: bool) -> None:
         """Listen to this kind from now on, or no longer."""
-        self._socket.setsockopt(zmq.SUBSCRIBE if listen else zmq.UNSUBSCRIBE, kind.__name__.encode())
+        if listen != (kind in self._kinds):  # ZeroMQ counts subscriptions
+            self._socket.setsockopt(zmq.SUBSCRIBE if listen else zmq.UNSUBSCRIBE, kind.__name__.encode())
+            self._kinds ^= {kind}
 
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""

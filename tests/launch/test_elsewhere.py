@@ -20,9 +20,9 @@ import pytest
 
 from skelstream.launch.cli import main
 from skelstream.stream.camera import ActorSource, open_source
+from skelstream.stream.elsewhere import PORTS
 from skelstream.stream.pose_model import ensure_pose_model
 from skelstream.stream.record import read_recording
-from skelstream.stream.stage import PORTS
 from skelstream.stream.wire import Decision, End, Tracks
 
 

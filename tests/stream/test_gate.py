@@ -19,9 +19,10 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skelstream.stream.elsewhere import PORTS, Elsewhere
 from skelstream.stream.gate import Admission, Gate
 from skelstream.stream.keys import KeyStore, Peer, Role, read_key
-from skelstream.stream.stage import PORTS, Elsewhere, Place, Stage
+from skelstream.stream.stage import Place, Stage
 from skelstream.stream.wire import (
     Bus,
     ClientKey,
@@ -343,3 +344,30 @@ def test_the_ledger_is_bounded() -> None:
     reasons = [admission.refuses(End(camera=f"c{n}"), CAMERA, NOW) for n in range(100)]
     assert "too many cameras" in reasons
     assert admission.refuses(End(camera="kitchen"), CAMERA, NOW) is None  # who was known before stays so
+
+
+def test_people_whose_camera_went_without_a_word_make_room() -> None:
+    admission = Admission()
+    for n in range(256):
+        assert admission.refuses(window(0, track=n, at=NOW), CAMERA, NOW) is None
+    assert admission.refuses(window(0, track=256, at=NOW + 59), CAMERA, NOW + 59) == "too many people"
+    assert admission.refuses(window(0, track=256, at=NOW + 61), CAMERA, NOW + 61) is None
+    assert admission.refuses(window(0, track=3, at=NOW), CAMERA, NOW + 61) == "stale or future"  # still not again
+
+
+def test_with_a_damaged_key_store_the_gate_stands_and_lets_nobody_in(site: Site) -> None:
+    place = site.elsewhere(site.key("kitchen", "camera"))
+    with Feeder(place.link("windows"), queue=1) as feeder:
+        assert feeder.send(window(0), 10.0) and isinstance(site.windows.receive(10.0), Window)
+        peers = site.store.folder / "peers.json"
+        good = peers.read_text()
+        peers.write_text("{")
+        assert site.refused("unreadable key store")
+        peers.write_text(good)
+        index = iter(range(1, 10**6))
+
+        def passes() -> bool:
+            feeder.send(window(next(index)), 0.1)
+            return isinstance(site.windows.receive(0.1), Window)
+
+        assert soon(passes)

@@ -294,4 +294,4 @@ def test_no_field_can_be_nonsense(message: AnyMessage) -> None:
             continue
         for bad in nonsense:
             with pytest.raises((ValueError, TypeError, OverflowError)):
-                decode(encode(replaced(message, **{name: bad})))  # type: ignore[type-var]
+                decode(encode(replaced(message, **{name: bad})))
