@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .elsewhere import PORTS
-from .keys import DOORS, KeyStore, Peer
+from .keys import KeyStore, Peer
 from .stage import Stage
 from .wire import (
     SHOWN,
@@ -131,7 +131,7 @@ class Gate:
         self._admission = Admission()
         self._refused: Counter[str] = Counter()
         self._opened = ExitStack()
-        self._keeper = Doorkeeper(tuple(DOORS), store.refuses)
+        self._keeper = Doorkeeper(store.refuses)
         try:
             self._open()
         except ValueError:

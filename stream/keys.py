@@ -103,12 +103,9 @@ class KeyStore:
     def refuses(self, door: str, public: str) -> str | None:
         """Why this key may not use this door: "unknown key", "revoked key", "wrong role"; None if it may.
 
-        Where the store cannot be read any more, nobody may.
+        ValueError if the store cannot be read.
         """
-        try:
-            peer = self.peer_of(public)
-        except ValueError:
-            return "unreadable key store"
+        peer = self.peer_of(public)
         if peer is None:
             return "unknown key"
         if peer.revoked:

@@ -6,16 +6,18 @@ answers ZeroMQ's own question whether a key may use a door (RFC 27, ZAP).
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 # Those of a wrong key the doorkeeper has counted itself.
 _FAILURES = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_CANNOT_TELL = "unreadable key store"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,27 +73,52 @@ def lock(socket: zmq.Socket[bytes], key: ClientKey | ServerKey) -> None:
 class Doorkeeper:
     """Lets in who may come in, and counts who may not, by reason. A thread of its own; `close` ends it.
 
-    `refuses(door, public key)` says why a key may not use a door, or None. One in a process, before any locked socket
-    is bound.
+    `refuses(door, public key)` says why a key may not use a door, or None; ValueError while that cannot be told: then
+    nobody may, but they are sent away without an answer and so come again, where ZeroMQ's clients take a refusal for
+    final. One doorkeeper in a process, before any locked socket is bound.
     """
 
-    def __init__(self, doors: tuple[str, ...], refuses: Callable[[str, str], str | None]) -> None:
+    def __init__(self, refuses: Callable[[str, str], str | None]) -> None:
         self.refused: Counter[str] = Counter()
         self._refuses = refuses
-        self._authenticator = ThreadAuthenticator(zmq.Context.instance())
-        for door in doors:
-            self._authenticator.configure_curve_callback(domain=door, credentials_provider=self)
-        self._authenticator.start()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._asked = context.socket(zmq.REP)
+        self._asked.linger = 0
+        self._asked.bind("inproc://zeromq.zap.01")
+        self._told, self._tell = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+        self._told.bind(f"inproc://doorkeeper-{id(self)}")
+        self._tell.connect(f"inproc://doorkeeper-{id(self)}")
+        self._thread = threading.Thread(target=self._run, name="doorkeeper", daemon=True)
+        self._thread.start()
 
-    def callback(self, door: str, key: bytes) -> bool:
-        """ZeroMQ asks whether whoever has this public key may come in."""
-        reason = self._refuses(door, key.decode())
-        if reason is not None:
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._asked, zmq.POLLIN)
+        poller.register(self._told, zmq.POLLIN)
+        while self._told not in dict(poller.poll()):
+            self._answer(self._asked.recv_multipart())
+        self._asked.close()
+        self._told.close()
+
+    def _answer(self, request: list[bytes]) -> None:
+        """RFC 27: version, request, door, address, identity, mechanism, key; 200 lets in, 300 not now, 400 never."""
+        version, number, door, _, _, mechanism, *credentials = request
+        status, who, reason = b"400", b"", "no key"
+        if mechanism == b"CURVE" and len(credentials) == 1:
+            key = z85.encode(credentials[0])
+            try:
+                reason = self._refuses(door.decode(), key.decode()) or ""
+                status, who = (b"400", b"") if reason else (b"200", key)
+            except ValueError:
+                status, reason = b"300", _CANNOT_TELL
+        if reason:
             self.refused[reason] += 1
-        return reason is None
+        self._asked.send_multipart([version, number, status, b"", who, b""])
 
     def close(self) -> None:
-        self._authenticator.stop()
+        self._tell.send(b"")
+        self._thread.join()
+        self._tell.close()
 
 
 class Knocks:
