@@ -73,7 +73,7 @@ def test_with_a_damaged_key_store_nobody_comes_in(tmp_path: Path, content: str) 
     store = KeyStore(tmp_path)
     peer = store.new("kitchen", ("camera",), tmp_path / "kitchen.key")
     (tmp_path / "peers.json").write_text(content)
-    with pytest.raises(ValueError, match="make the keys anew|holds no keys"):
+    with pytest.raises(ValueError, match=r"make the keys anew|holds no keys"):
         store.refuses("windows", peer.public)
 
 
