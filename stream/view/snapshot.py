@@ -55,7 +55,7 @@ class StageView(TypedDict):
 
     stage: str
     pid: int
-    state: Literal["starting", "ready", "ended", "failed", "silent"]
+    state: Literal["starting", "ready", "stale", "ended", "failed", "silent"]
     drops: int
     dropping: bool
     gauges: dict[str, float]

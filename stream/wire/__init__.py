@@ -20,6 +20,7 @@ from .messages import End as End
 from .messages import Event as Event
 from .messages import EventKind as EventKind
 from .messages import Frame as Frame
+from .messages import Lost as Lost
 from .messages import Message as Message
 from .messages import People as People
 from .messages import Preview as Preview

@@ -264,15 +264,18 @@ class Preview(Message, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A stage says how it is, twice a second and once more at its end.
 
-    `counters` only grow (frames captured, windows dropped ...); `gauges` are measures of now (milliseconds, bytes).
+    `counters` only grow (frames captured, windows dropped ...), also over a restart of the stage; `gauges` are measures
+    of now (milliseconds, bytes); `histograms` count by classes (`stage.BOUNDS`), the last number of each is the sum.
+    `stale`: the stage lives, but its newest frame is older than it should be.
     """
 
     stage: str
     pid: int
     at: float
-    state: Literal["starting", "ready", "ended", "failed"]
+    state: Literal["starting", "ready", "stale", "ended", "failed"]
     counters: dict[str, int]
     gauges: dict[str, float]
+    histograms: dict[str, tuple[float, ...]] = {}
     message: str = ""
 
     def __post_init__(self) -> None:
@@ -285,6 +288,28 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             for name, value in values.items():
                 named("a counter's name", name)
                 within(name, value, least, max(LATEST_S, MOST_COUNTED))
+        require(len(self.histograms) <= MOST_COUNTERS, f"{len(self.histograms)} histograms")
+        for name, counts in self.histograms.items():
+            named("a histogram's name", name)
+            require(2 <= len(counts) <= MOST_COUNTERS, f"a histogram of {len(counts)} numbers")
+            for count in counts:
+                within(name, count, 0, MOST_COUNTED)
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The camera gives no pictures (unplugged, unreachable, stuck), and is tried again: who was seen is no longer seen.
+
+    `at` is the Unix time at which it was noticed, `reason` one line.
+    """
+
+    camera: str
+    at: float
+    reason: str
+
+    def __post_init__(self) -> None:
+        named("camera", self.camera)
+        within("at", self.at, 0, LATEST_S)
+        named("the reason", self.reason)
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -296,5 +321,13 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         named("camera", self.camera)
 
 
-AnyMessage = Frame | People | Tracks | Window | Scores | Decision | Event | Preview | Report | End
-SHOWN: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, End)  # what views and viewers read
+AnyMessage = Frame | People | Tracks | Window | Scores | Decision | Event | Preview | Report | Lost | End
+SHOWN: tuple[type[AnyMessage], ...] = (
+    Preview,
+    Tracks,
+    Decision,
+    Event,
+    Report,
+    Lost,
+    End,
+)  # what views and viewers read

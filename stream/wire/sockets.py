@@ -5,7 +5,10 @@ delays the exit.
 from __future__ import annotations
 
 import contextlib
+import os
+import struct
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, get_args
@@ -18,6 +21,9 @@ from .messages import AnyMessage, Frame, Scores, Window
 
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
 _KINDS = {kind.__name__.encode() for kind in get_args(AnyMessage)}
+_TAG = struct.Struct("<8sQ")  # who publishes, and how many messages of this kind they have published before
+_MOST_PUBLISHERS = 256
+_BUS_QUEUE = 512  # messages for each listener: seconds, and with pictures 20 MB at most
 
 
 def check_endpoint(endpoint: str) -> str:
@@ -146,17 +152,24 @@ class Inbox(_Socket):
 
 
 class Publisher(_Socket):
-    """Tells the bus. Publishing never waits; what a slow listener cannot take is lost to that listener alone."""
+    """Tells the bus. Publishing never waits; what a slow listener cannot take is lost to that listener alone.
+
+    Every message is numbered, so that a listener knows what it has missed.
+    """
 
     def __init__(
         self, endpoint: str | Link, *, queue: int = 256, bind: bool = False, largest: int = MAX_MESSAGE_BYTES
     ) -> None:
         super().__init__(zmq.XPUB, endpoint, bind=bind, queue=queue, largest=largest)
         self._wanted: set[bytes] = set()
+        self._name = os.urandom(8)
+        self._published: Counter[bytes] = Counter()
 
     def publish(self, message: AnyMessage) -> None:
         """Publish under the message's type name."""
-        self._socket.send_multipart([type(message).__name__.encode(), encode(message)])
+        kind = type(message).__name__.encode()
+        self._socket.send_multipart([kind, encode(message), _TAG.pack(self._name, self._published[kind])])
+        self._published[kind] += 1
 
     def wanted(self, kind: type[AnyMessage]) -> bool:
         """Whether somebody on the bus listens to this kind: pictures need not be made for nobody."""
@@ -168,18 +181,23 @@ class Publisher(_Socket):
 
 
 class Subscriber(_Socket):
-    """Listens to some kinds of message on the bus. It hears what comes after the subscription has arrived there."""
+    """Listens to some kinds of message on the bus. It hears what comes after the subscription has arrived there.
+
+    `missed` counts what came before something that was heard, and was not: this listener was too slow for it.
+    """
 
     def __init__(
         self,
         endpoint: str | Link,
         kinds: Sequence[type[AnyMessage]],
         *,
-        queue: int = 4096,
+        queue: int = 1024,
         bind: bool = False,
         largest: int = MAX_MESSAGE_BYTES,
     ) -> None:
         super().__init__(zmq.SUB, endpoint, bind=bind, queue=queue, largest=largest)
+        self.missed = 0
+        self._next: dict[tuple[bytes, bytes], int] = {}
         self._kinds: set[type[AnyMessage]] = set()
         for kind in kinds:
             self.listen_to(kind, True)
@@ -189,18 +207,29 @@ class Subscriber(_Socket):
         if listen != (kind in self._kinds):  # ZeroMQ counts subscriptions
             self._socket.setsockopt(zmq.SUBSCRIBE if listen else zmq.UNSUBSCRIBE, kind.__name__.encode())
             self._kinds ^= {kind}
+            self._next.clear()  # what comes while nobody listens is not missed
 
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""
         while self._wait(timeout_s):
             parts = self._parts()
             try:
-                if len(parts) == 2:
-                    return decode(parts[1].buffer)
+                if len(parts) == 3 and len(parts[2].buffer) == _TAG.size:
+                    message = decode(parts[1].buffer)
+                    self._number(parts[0].bytes, *_TAG.unpack(parts[2].buffer))
+                    return message
             except MalformedMessage:
                 pass
             self.malformed += 1
         return None
+
+    def _number(self, kind: bytes, publisher: bytes, number: int) -> None:
+        """Note which message of which publisher this is."""
+        who = (publisher, kind)
+        if who not in self._next and len(self._next) >= _MOST_PUBLISHERS:
+            self._next.clear()
+        self.missed += max(number - self._next.get(who, number), 0)
+        self._next[who] = number + 1
 
 
 class Bus:
@@ -212,6 +241,8 @@ class Bus:
         self._outlet = self._context.socket(zmq.XPUB)
         for socket, endpoint in ((self._inlet, inlet), (self._outlet, outlet)):
             socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.SNDHWM, _BUS_QUEUE)
+            socket.setsockopt(zmq.RCVHWM, _BUS_QUEUE)
             socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
             try:
                 socket.bind(check_endpoint(endpoint))

@@ -20,6 +20,7 @@ from skelstream.stream.wire import (
     Event,
     Frame,
     Inbox,
+    Lost,
     MalformedMessage,
     Outbox,
     People,
@@ -184,7 +185,9 @@ def one_of_each() -> list[AnyMessage]:
             **here, kind="end", track=1, action="wave", t_start=0.5, t_end=1.0, confidence=0.5, decided_at=3.0
         ),
         Preview(**here, seq=1, size=(640, 480), jpeg=b"\xff\xd8\xff"),
-        Report(stage="pose", pid=1, at=2.0, state="ready", counters={"frames": 3}, gauges={"pose_ms": 2.0}),
+        Report(stage="pose", pid=1, at=2.0, state="ready", counters={"frames": 3}, gauges={"pose_ms": 2.0},
+               histograms={"latency_s": (1.0, 0.0, 2.5)}),
+        Lost(camera="c", at=1.0, reason="it gives no pictures"),
         End(camera="c"),
     ]  # fmt: skip
 
