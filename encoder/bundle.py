@@ -44,6 +44,7 @@ from .config import (
     encoder_class,
     layout_of,
 )
+from .full_disk import needing_room
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -219,7 +220,7 @@ class Bundle:
     def save(cls, directory: Path, config: BundleConfig, *, weights: bytes, graph: bytes, reference: Reference) -> Self:
         """Write the bundle whole or not at all, in place of an older bundle there, and load it.
 
-        Raises ValueError if `directory` exists and is anything but a bundle.
+        Raises ValueError if `directory` exists and is anything but a bundle, and `DiskFull`.
         """
         check_place(directory)
         packed = io.BytesIO()
@@ -229,7 +230,8 @@ class Bundle:
         text = json.dumps({"format": FORMAT, **asdict(config), "files": files}, indent=2, allow_nan=False)
 
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
+        scratches = tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent)
+        with needing_room(directory), scratches as scratch:
             new = Path(scratch) / "new"
             new.mkdir()
             for name, content in (*contents.items(), (CONFIG, f"{text}\n".encode())):

@@ -9,7 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..stream.processes import Settings
+from ..stream.settings import Settings
+from .accounts import dropped_in
 from .live import Live, run_live
 from .processor import processor
 
@@ -39,12 +40,12 @@ def bench_live(seconds: float, width: int, height: int, detectors: int, hop: int
     table = Table(title="stages")
     for column in ("stage", "CPU of one core", "memory MB, first", "last", "most", "dropped"):
         table.add_column(column, justify="right")
-    for (stage, pid), report in sorted(summary.reports.items()):
-        memory = summary.memory_mb[stage, pid]
+    for stage, report in sorted(summary.reports.items()):
+        memory = summary.memory_mb[stage]
         settled = memory[min(len(memory) // 10 + 4, len(memory) - 1)]
         table.add_row(
             stage, f"{report.gauges.get('cpu_s', 0) / seconds:.0%}", f"{settled:.0f}", f"{memory[-1]:.0f}",
-            f"{max(memory):.0f}", str(report.counters.get("dropped", 0)),
+            f"{max(memory):.0f}", str(dropped_in(report.counters)),
         )  # fmt: skip
     console.print(table)
     return 0

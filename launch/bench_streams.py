@@ -30,10 +30,11 @@ from rich.table import Table
 
 from ..encoder.bundle import F32, Bundle
 from ..encoder.clock import HZ
-from ..stream.processes import Settings
+from ..stream.settings import Settings
 from ..stream.window import WindowCutter
 from ..stream.wire import Decision, Feeder, Report, Subscriber, Window
 from ..train.whole_file import write_whole
+from .accounts import dropped_in
 from .live import interruption
 from .processor import processor
 from .said import say
@@ -111,7 +112,7 @@ class _Heard:
         """Take what is there; wait for the first of it."""
         while (message := bus.receive(timeout_s)) is not None:
             timeout_s = 0
-            if isinstance(message, Report):
+            if isinstance(message, Report) and message.stage in ("decode", "detect"):
                 self.reports.setdefault(message.stage, []).append(message)
             elif isinstance(message, Decision) and (key := (message.camera, message.captured_at)) in self.waiting:
                 self.waiting.remove(key)
@@ -209,7 +210,7 @@ def row_of(streams: int, heard: _Heard) -> Row:
         streams=streams, due=due, decided=decided, lost=1 - decided / due if due else 0.0,
         p50_ms=p50 if decided else None, p95_ms=p95 if decided else None, p99_ms=p99 if decided else None,
         late_ms=float(1000 * np.percentile(heard.lateness_s or [0.0], 99)), refused=heard.refused,
-        dropped=decode[-1].counters.get("dropped", 0) if decode else 0,
+        dropped=dropped_in(decode[-1].counters) if decode else 0,
         batch=float(np.mean(batches)) if batches else None, cpu=cpu | {"feeder": heard.own_cpu}, robbed=heard.robbed,
     )  # fmt: skip
 
@@ -276,7 +277,7 @@ def _measure(
     interrupted: threading.Event,
 ) -> Row | None:  # fmt: skip
     """One number of streams, with processes of its own; None if interrupted. Raises StageFailed if one dies."""
-    with Supervisor(settings) as supervisor:
+    with Supervisor(settings, tell=lambda stage, line: say(f"{stage}: {line}")) as supervisor:
         place = supervisor.settings.place
         with (
             Subscriber(place.link("bus-out"), (Report, Decision), queue=100_000) as bus,
@@ -285,7 +286,7 @@ def _measure(
             supervisor.start("decode")
             with on_cores(detector):
                 supervisor.start("detect")
-            if not _wait_until_ready(supervisor, bus, interrupted):
+            if not _wait_until_ready(supervisor, interrupted):
                 return None
             due = schedule(streams, settings.hop, _WARM_UP_S + seconds + _TAIL_S, _SEED)
             start = time.time() + 0.1
@@ -301,18 +302,12 @@ def _measure(
     return row_of(streams, heard)
 
 
-def _wait_until_ready(supervisor: Supervisor, bus: Subscriber, interrupted: threading.Event) -> bool:
+def _wait_until_ready(supervisor: Supervisor, interrupted: threading.Event) -> bool:
     """Wait until both stages take their input; False if interrupted before."""
-    ready: set[int] = set()
     deadline = time.monotonic() + _START_S
-    while len(ready) < 2:
+    while not supervisor.all_ready():
         supervisor.watch()
-        message = bus.receive(0.1)
-        if isinstance(message, Report) and message.state == "ready":
-            ready.add(message.pid)
-        elif isinstance(message, Report) and message.message:
-            say(f"{message.stage}: {message.message}")
-        if interrupted.is_set():
+        if interrupted.wait(0.1):
             return False
         if time.monotonic() > deadline:
             raise StageFailed(f"the stages did not get ready in {_START_S:.0f} s", wrong_request=False)

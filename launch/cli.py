@@ -15,7 +15,8 @@ import tyro
 from tyro.conf import Positional
 
 from ..encoder.engine.compile import EngineChoice
-from ..stream.processes import Settings
+from ..encoder.full_disk import DiskFull
+from ..stream.settings import Settings
 from ..train.cluster.on_ray import TrainingLost
 from .cli_bench import COMMANDS as BENCHES
 from .cli_engines import engines
@@ -42,7 +43,10 @@ def live(
     duration: float | None = None,
     mirror: bool = False,
     record: str = "",
+    record_most_mb: float | None = None,
+    record_most_minutes: float | None = None,
     json: bool = False,
+    log_json: bool = False,
     page: bool = True,
     terminal: bool = False,
     host: str = "127.0.0.1",
@@ -63,7 +67,10 @@ def live(
         duration: seconds after which a live camera is left.
         mirror: the camera shows a mirror's picture, as many webcams do: left is left again.
         record: also write what is seen and said to this file.
+        record_most_mb: keep at most so many megabytes of it; FILE is then a folder, of whose files the oldest go.
+        record_most_minutes: keep nothing of it that is older; FILE is a folder here too.
         json: one JSON object a line on stdout.
+        log_json: what is told on stderr while it runs is one JSON object a line too.
         page: serve http://HOST:PORT.
         terminal: show it in the terminal, for machines without a browser.
         at: folder for the sockets, so that others can join; the default is a fresh one.
@@ -74,10 +81,13 @@ def live(
         camera, duration = _some_camera(duration)
     settings = Settings(
         folder=at, camera=camera, model=model, pose=pose, people=people, engine=engine, threads=threads, hop=hop,
-        delay=delay, width=width, height=height, duration_s=duration, mirror=mirror, record=record, host=host,
-        port=port,
+        delay=delay, width=width, height=height, duration_s=duration, mirror=mirror, record=record,
+        record_most_mb=record_most_mb, record_most_minutes=record_most_minutes, host=host, port=port,
     )  # fmt: skip
-    return run_live(Live(settings=settings, detectors=detectors, json=json, page=page, terminal=terminal)).code
+    asked = Live(
+        settings=settings, detectors=detectors, json=json, log_json=log_json, page=page, terminal=terminal
+    )  # fmt: skip
+    return run_live(asked).code
 
 
 def _some_camera(duration: float | None) -> tuple[str, float | None]:
@@ -320,7 +330,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"skelstream: {error}", file=sys.stderr)
         return 2
-    except TrainingLost as error:
+    except (TrainingLost, DiskFull) as error:
         print(f"skelstream: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as missing:

@@ -4,6 +4,7 @@ place or on several machines."""
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tyro.conf import Positional, arg
 
 from ..encoder.engine.compile import EngineChoice
 from ..stream.elsewhere import FIRST_PORT
-from ..stream.processes import Settings
+from ..stream.settings import Settings
 
 PoseModel = Literal["lite", "full", "heavy"]
 Camera = Annotated[
@@ -30,13 +31,12 @@ def meeting_place() -> str:
     return f"{runtime}/skelstream" if runtime else f"{tempfile.gettempdir()}/skelstream-{os.getuid()}"
 
 
-def _stage(name: str, settings: Settings) -> int:
-    """Run one stage in this process, in the folder where it meets the others."""
-    from ..stream.processes import main as run_stage
+def _stage(kind: str, settings: Settings, log_json: bool) -> int:
+    """Run one stage in the folder where it meets the others."""
+    from .single import run_stage
 
-    folder = Path(settings.folder or meeting_place())
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return run_stage(name, replace(settings, folder=str(folder)))
+    _ = settings.place  # an address or a key that is wrong is better said now
+    return run_stage(kind, replace(settings, folder=settings.folder or meeting_place()), log_json=log_json)
 
 
 def pose(
@@ -49,22 +49,26 @@ def pose(
     height: int = 720,
     duration: float | None = None,
     mirror: bool = False,
+    name: str = "",
     at: str = "",
     to: To = "",
     key: KeyFile = "",
+    log_json: bool = False,
 ) -> int:
     """One camera up to its windows: camera, pose, track and window, for a pipeline whose detector runs already.
 
     Args:
         mirror: the camera shows a mirror's picture.
+        name: what events call this camera by, where several meet; the default comes from the camera.
+        log_json: what is told on stderr is one JSON object a line.
     """
     from .single import run_pose_stages
 
     settings = Settings(
-        folder=at or ("" if to else meeting_place()), camera=camera, pose=pose, people=people, hop=hop, width=width,
-        height=height, duration_s=duration, mirror=mirror, to=to, key=key,
+        folder=at or ("" if to else meeting_place()), camera=camera, name=name, pose=pose, people=people, hop=hop,
+        width=width, height=height, duration_s=duration, mirror=mirror, to=to, key=key,
     )  # fmt: skip
-    return run_pose_stages(settings)
+    return run_pose_stages(settings, log_json=log_json)
 
 
 def detect(
@@ -77,6 +81,7 @@ def detect(
     at: str = "",
     to: To = "",
     key: KeyFile = "",
+    log_json: bool = False,
 ) -> int:
     """One detector, alone or one of several: it takes windows from `decode` at the same place.
 
@@ -85,32 +90,57 @@ def detect(
         delay: as `decode` was given.
     """
     settings = Settings(folder=at, model=model, engine=engine, threads=threads, hop=hop, delay=delay, to=to, key=key)
-    return _stage("detect", settings)
+    return _stage("detect", settings, log_json)
 
 
-def decode(*, model: str = "small", delay: int | None = None, lossless: bool = False, at: str = "") -> int:
+def decode(
+    *, model: str = "small", delay: int | None = None, lossless: bool = False, at: str = "", log_json: bool = False
+) -> int:
     """The meeting point: hands windows to detectors, decides, and tells everybody."""
-    return _stage("decode", Settings(folder=at, model=model, delay=delay, lossless=lossless))
+    return _stage("decode", Settings(folder=at, model=model, delay=delay, lossless=lossless), log_json)
 
 
 def view(
     *, model: str = "small", host: str = "127.0.0.1", port: int = 8765, terminal: bool = False, at: str = "",
-    to: To = "", key: KeyFile = "",
+    to: To = "", key: KeyFile = "", log_json: bool = False,
 ) -> int:  # fmt: skip
-    """The page (or the terminal view) of a pipeline that runs already."""
+    """The page (or the terminal view) of a pipeline that runs already.
+
+    Args:
+        host: any but the default lets other machines watch, those with the token: SKELSTREAM_TOKEN, or a random one.
+    """
     if not terminal:
-        return _stage("view", Settings(folder=at, model=model, host=host, port=port, to=to, key=key))
+        from ..stream.view.token import page_url, token_for
+
+        token = token_for(host)
+        print(f"{page_url(host, port, token)} shows what is seen; Ctrl-C ends", file=sys.stderr)
+        settings = Settings(folder=at, model=model, host=host, port=port, token=token, to=to, key=key)
+        return _stage("view", settings, log_json)
     from .single import run_terminal_view
 
     return run_terminal_view(Settings(folder=at or meeting_place(), model=model, to=to, key=key))
 
 
-def record(file: Positional[str], *, at: str = "", to: To = "", key: KeyFile = "") -> int:
-    """Write what a running pipeline sees and says to a file, until Ctrl-C."""
-    return _stage("record", Settings(folder=at, record=file, to=to, key=key))
+def record(
+    file: Positional[str], *, most_mb: float | None = None, most_minutes: float | None = None, at: str = "",
+    to: To = "", key: KeyFile = "", log_json: bool = False,
+) -> int:  # fmt: skip
+    """Write what a running pipeline sees and says to a file, until Ctrl-C.
+
+    Args:
+        file: with a limit it is a folder, of whose files the oldest are deleted; started again, it goes on there.
+        most_mb: keep at most so many megabytes.
+        most_minutes: keep nothing that is older.
+    """
+    settings = Settings(
+        folder=at, record=file, record_most_mb=most_mb, record_most_minutes=most_minutes, to=to, key=key
+    )
+    return _stage("record", settings, log_json)
 
 
-def gate(*, host: str = "0.0.0.0", port: int = FIRST_PORT, keys: Path | None = None, at: str = "") -> int:
+def gate(
+    *, host: str = "0.0.0.0", port: int = FIRST_PORT, keys: Path | None = None, at: str = "", log_json: bool = False
+) -> int:
     """Let other machines in, those with a key: cameras, detectors and viewers for the pipeline that meets here.
 
     Args:
@@ -118,7 +148,7 @@ def gate(*, host: str = "0.0.0.0", port: int = FIRST_PORT, keys: Path | None = N
         port: the first of five.
         keys: the key store's folder; the default is this user's.
     """
-    return _stage("gate", Settings(folder=at, host=host, port=port, keys=str(keys or "")))
+    return _stage("gate", Settings(folder=at, host=host, port=port, keys=str(keys or "")), log_json)
 
 
 COMMANDS: dict[str, Callable[..., int]] = {

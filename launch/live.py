@@ -21,16 +21,21 @@ from rich.console import Console
 from ..encoder.bundle import Bundle
 from ..stream.camera import Source, open_source
 from ..stream.pose_model import ensure_pose_model
-from ..stream.processes import Settings
-from ..stream.record import read_recording
+from ..stream.record import check_place, played
+from ..stream.segments import Limits
+from ..stream.settings import Settings
 from ..stream.view.server import listen
+from ..stream.view.token import page_url, token_for
 from ..stream.wire import SHOWN, AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
+from .lifecycle import Phase
+from .log import Log
 from .summary import Summary, Truth
 from .supervisor import StageFailed, Supervisor
 
 _START_S = 120.0  # for a machine that reads MediaPipe from a slow disk for the first time
 _BUILD_S = 900.0  # once a stage has said what takes it so long
-_DRAIN_S = 0.8  # after Ctrl-C: what is in the pipeline may still arrive
+_DRAIN_S = 0.5  # after Ctrl-C: what is in the pipeline may still arrive
+_WATCH_S = 0.1
 _HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End)
 
 
@@ -41,6 +46,7 @@ class Live:
     settings: Settings
     detectors: int = 1
     json: bool = False
+    log_json: bool = False
     page: bool = True
     terminal: bool = False
 
@@ -60,32 +66,35 @@ def run_live(live: Live) -> Outcome:
     """
     settings, truth, classes = _checked(live)
     console = Console(stderr=True, highlight=False)
+    log = Log(json=live.log_json)
     summary = Summary(classes=classes, live=not settings.lossless)
-    told = _Told()
     source = "replay" if settings.replay else "camera"
     stages = ["window"] if settings.replay else ["pose", "track", "window"]
     stages += [f"detect{i}" for i in range(live.detectors)]
     stages += ["view"] if live.page else []
     stages += ["record"] if settings.record else []
-    with interruption() as interrupted, Supervisor(settings) as supervisor:
+    with (
+        interruption() as interrupted,
+        Supervisor(settings, spares=not settings.lossless, tell=log.tell) as supervisor,
+    ):
         place = supervisor.settings.place
         with Subscriber(place.link("bus-out"), _HEARD) as bus:
             try:
                 for name in ["decode", *stages]:
                     supervisor.start(name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-                if not _wait_until_ready(supervisor, bus, told, 1 + len(stages), interrupted):
+                if not _wait_until_ready(supervisor, log, interrupted):
                     return Outcome(summary, 130)
                 if live.page:
-                    console.print(
-                        f"[bold]http://{settings.host}:{settings.port}[/bold] shows what is seen; Ctrl-C ends"
-                    )
+                    url = page_url(settings.host, settings.port, settings.token)
+                    console.print(f"{url} shows what is seen; Ctrl-C ends", soft_wrap=True, markup=False)
                 supervisor.start(source)
                 with _terminal(live, place.here("bus-out"), classes, console):
-                    _listen(live, supervisor, bus, told, summary, source, interrupted)
+                    _listen(live, supervisor, bus, summary, source, interrupted)
             except StageFailed as failure:
-                print(f"skelstream: {failure}", file=sys.stderr)
+                log.tell("", str(failure))
                 return Outcome(summary, 2 if failure.wrong_request else 1)
             supervisor.stop()
+            summary.counters = supervisor.counters()
             while (message := bus.receive(0.05)) is not None:  # the stages' last reports
                 summary.add(message)
     for line in summary.lines(truth):
@@ -103,14 +112,21 @@ def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
         replace(bundle.config, decode=replace(bundle.config.decode, delay=settings.delay))
     if live.page:
         listen(settings.host, settings.port).close()
-    if settings.record and Path(settings.record).exists():
-        raise ValueError(f"{settings.record} exists already; choose another name for the recording")
+        settings = replace(settings, token=token_for(settings.host))
+    limits = Limits.of(settings.record_most_mb, settings.record_most_minutes)
+    if settings.record:
+        check_place(Path(settings.record), limits)
+    elif limits is not None:
+        raise ValueError("--record-most-mb and --record-most-minutes limit a recording; give --record FOLDER too")
     if settings.replay:
-        next(read_recording(Path(settings.replay)), None)
-        return replace(settings, lossless=True), None, bundle.config.classes
+        name = next(
+            (message.camera for message in played(Path(settings.replay)) if not isinstance(message, Report)), ""
+        )
+        return replace(settings, lossless=True, name=name), None, bundle.config.classes
     duration_s = float("inf") if settings.duration_s is None else settings.duration_s
     source = open_source(settings.camera, width=settings.width, height=settings.height, duration_s=duration_s)
     source.close()
+    settings = replace(settings, name=settings.name or source.name)
     ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
     return replace(settings, lossless=not source.live), _truth_of(source, settings), bundle.config.classes
 
@@ -127,69 +143,38 @@ def _truth_of(source: Source, settings: Settings) -> Truth | None:
     return lambda t: translate(dataset, source.truth(t))
 
 
-def _wait_until_ready(
-    supervisor: Supervisor, bus: Subscriber, told: _Told, expected: int, interrupted: threading.Event
-) -> bool:
-    """Wait until every stage has reported that it is ready; False if interrupted before."""
-    ready: set[int] = set()
+def _wait_until_ready(supervisor: Supervisor, log: Log, interrupted: threading.Event) -> bool:
+    """Wait until every stage takes its input; False if interrupted before."""
     began = time.monotonic()
-    patience_s = _START_S
-    while len(ready) < expected:
+    while not supervisor.all_ready():
         supervisor.watch()
-        message = bus.receive(0.1)
-        if isinstance(message, Report):
-            told.tell(message)
-            if message.state == "ready":
-                ready.add(message.pid)
-            elif message.message:  # it says what takes so long: an engine that is built for minutes
-                patience_s = _BUILD_S
-        if interrupted.is_set():
+        if interrupted.wait(_WATCH_S):
             return False
-        if time.monotonic() > began + patience_s:
-            waiting = [name for name, pid in supervisor.pids().items() if pid not in ready]
-            raise StageFailed(f"{', '.join(waiting)} did not get ready in {patience_s:.0f} s", wrong_request=False)
+        # A stage that has told something says what takes it so long: an engine that is built for minutes.
+        if time.monotonic() > began + (_BUILD_S if log.told else _START_S):
+            waiting = ", ".join(name for name in supervisor.pids() if supervisor.phase(name) is not Phase.READY)
+            raise StageFailed(f"{waiting} did not get ready in {_START_S:.0f} s", wrong_request=False)
     return True
 
 
-class _Told:
-    """Passes on what stages warn of, each warning once. Why one failed is told by the supervisor."""
-
-    def __init__(self) -> None:
-        self._told: set[tuple[int, str]] = set()
-
-    def tell(self, report: Report) -> None:
-        said = (report.pid, report.message)
-        if report.message and report.state in ("starting", "ready") and said not in self._told:
-            self._told.add(said)
-            print(f"skelstream {report.stage}: {report.message}", file=sys.stderr, flush=True)
-
-
 def _listen(
-    live: Live,
-    supervisor: Supervisor,
-    bus: Subscriber,
-    told: _Told,
-    summary: Summary,
-    source: str,
-    interrupted: threading.Event,
+    live: Live, supervisor: Supervisor, bus: Subscriber, summary: Summary, source: str, interrupted: threading.Event
 ) -> None:
     """Say what is heard until the source's stream has ended, or, once interrupted, for a moment more."""
     until = float("inf")
     watched = 0.0
     while time.monotonic() < until:
-        message = bus.receive(0.1)
+        message = bus.receive(_WATCH_S)
         if message is not None:
             summary.add(message)
         if isinstance(message, Event):
             _say(message, live, summary.live)
-        elif isinstance(message, Report):
-            told.tell(message)
-        elif isinstance(message, End):
+        elif isinstance(message, End) and message.camera == supervisor.settings.name:
             return
         if interrupted.is_set() and until == float("inf"):
             supervisor.end(source)
             until = time.monotonic() + _DRAIN_S
-        if until == float("inf") and time.monotonic() - watched > 0.5:
+        if until == float("inf") and time.monotonic() - watched > _WATCH_S:
             supervisor.watch()
             watched = time.monotonic()
 

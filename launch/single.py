@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -11,21 +12,27 @@ from rich.console import Console
 from ..encoder.bundle import Bundle
 from ..stream.camera import open_source
 from ..stream.pose_model import ensure_pose_model
-from ..stream.processes import Settings
+from ..stream.settings import Settings
 from ..stream.view.terminal import run_terminal
 from ..stream.wire import SHOWN, End, Subscriber
 from .live import interruption
+from .log import Log
 from .supervisor import StageFailed, Supervisor
 
+_WATCH_S = 0.1
+_DRAIN_S = 0.5  # after Ctrl-C: the end of the stream finds its way to the detector
 
-def run_pose_stages(settings: Settings) -> int:
+
+def run_pose_stages(settings: Settings, *, log_json: bool) -> int:
     """Camera, pose, track and window of one camera, until the last of it has been decided, or Ctrl-C."""
     source = open_source(settings.camera, width=settings.width, height=settings.height)
     source.close()
     ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
+    settings = replace(settings, lossless=not source.live, name=settings.name or source.name)
+    log = Log(json=log_json)
     with (
         interruption() as interrupted,
-        Supervisor(replace(settings, lossless=not source.live)) as supervisor,
+        Supervisor(settings, spares=source.live, tell=log.tell) as supervisor,
         Subscriber(settings.place.link("ends"), (End,)) as bus,
     ):
         for stage in ("window", "track", "pose", "camera"):
@@ -34,14 +41,31 @@ def run_pose_stages(settings: Settings) -> int:
             while not interrupted.is_set():
                 supervisor.watch()
                 # Whoever decides, here or elsewhere, says when the stream is over.
-                message = bus.receive(0.5)
-                if isinstance(message, End) and message.camera == source.name:
+                message = bus.receive(_WATCH_S)
+                if isinstance(message, End) and message.camera == settings.name:
                     return 0
         except StageFailed as failure:
-            print(f"skelstream: {failure}", file=sys.stderr)
+            log.tell("", str(failure))
             return 2 if failure.wrong_request else 1
         supervisor.end("camera")
-        time.sleep(0.5)  # the end of the stream finds its way to the detector
+        time.sleep(_DRAIN_S)
+    return 0
+
+
+def run_stage(kind: str, settings: Settings, *, log_json: bool) -> int:
+    """One stage beside others that were started elsewhere, until it ends or Ctrl-C."""
+    log = Log(json=log_json)
+    with interruption() as interrupted, Supervisor(settings, tell=log.tell) as supervisor:
+        try:
+            # Several detectors may be at one place: each has a name of its own.
+            supervisor.start(kind, f"-{os.getpid()}" if kind == "detect" else "")
+            while not interrupted.wait(_WATCH_S):
+                supervisor.watch()
+                if not supervisor.pids():
+                    return 0
+        except StageFailed as failure:
+            log.tell("", str(failure))
+            return 2 if failure.wrong_request else 1
     return 0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..encoder.clock import HZ
 from ..stream.wire import AnyMessage, Decision, Event, Report, Tracks
 from ..train.metrics import frame_accuracy, segment_f1, segments, without_ignored
+from .accounts import Accounts, told
 
 Truth = Callable[[float], str | None]
 
@@ -18,6 +19,7 @@ Truth = Callable[[float], str | None]
 class Summary:
     """Fed with every message of a run; `lines` says what there is to say.
 
+    `counters` are what the stages have counted in all, by stage (`Supervisor.counters`).
     `latencies_s` holds, for each scored frame, the time from its capture to its first score; `event_latencies_s` that
     from the capture of the frame that decided an event to the event. Both mean something only when `live`.
     """
@@ -26,8 +28,9 @@ class Summary:
     live: bool
     latencies_s: list[float] = field(default_factory=list)
     event_latencies_s: list[float] = field(default_factory=list)
-    reports: dict[tuple[str, int], Report] = field(default_factory=dict)
-    memory_mb: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+    memory_mb: dict[str, list[float]] = field(default_factory=dict)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     first_tick: int | None = None
     end_tick: int = 0
@@ -37,8 +40,8 @@ class Summary:
     def add(self, message: AnyMessage) -> None:
         """Take a message of the bus into account."""
         if isinstance(message, Report):
-            self.reports[message.stage, message.pid] = message
-            self.memory_mb.setdefault((message.stage, message.pid), []).append(message.gauges.get("memory_mb", 0.0))
+            self.reports[message.stage] = message
+            self.memory_mb.setdefault(message.stage, []).append(message.gauges.get("memory_mb", 0.0))
         elif isinstance(message, Tracks):
             self.people.update(message.ids)
         elif isinstance(message, Decision):
@@ -57,10 +60,6 @@ class Summary:
             if message.kind == "end":
                 self.events.append(message)
 
-    def total(self, counter: str, *stages: str) -> int:
-        """A counter, summed over the stages of these names (all, if none is given)."""
-        return sum(r.counters.get(counter, 0) for (name, _), r in self.reports.items() if not stages or name in stages)
-
     def accuracy(self, truth: Truth) -> tuple[float, float] | None:
         """(frame accuracy, event F1 at IoU 0.5) against the truth at a time in seconds; None if nothing was decided.
 
@@ -72,7 +71,7 @@ class Summary:
         known = [truth(tick / HZ) for tick in ticks]
         true = np.array([self.classes.index(name) if name in self.classes else -1 for name in known])
         said = np.zeros(len(ticks), np.int64)
-        for event in self.events:
+        for event in (event for event in self.events if event.action in self.classes):  # unknown is no answer
             assert event.t_end is not None
             inside = (ticks / HZ >= event.t_start - 1e-6) & (ticks / HZ < event.t_end - 1e-6)
             said[inside] = self.classes.index(event.action)
@@ -81,19 +80,17 @@ class Summary:
 
     def lines(self, truth: Truth | None = None) -> list[str]:
         """The summary for people."""
-        captured = self.total("captured", "camera", "replay")
-        seen = self.total("frames_with_people", "pose", "replay")
-        dropped = {name: self.total("dropped", name) for name, _ in self.reports}
-        by_stage = ", ".join(f"{n} {name}" for name, n in dropped.items() if n) or "none"
+        accounts = Accounts.of(self.counters)
         lines = [
-            f"frames      {captured} captured, {seen} with a person, dropped: {by_stage}",
-            f"windows     {self.total('windows', 'window')} sent, {self.total('scored', 'decode')} scored",
+            f"frames      {accounts.captured} captured, {accounts.with_people} with a person, "
+            f"dropped: {told(accounts.frames_dropped)}",
+            f"windows     {accounts.windows} sent, {accounts.scored} scored, dropped: {told(accounts.windows_dropped)}",
         ]
         for what, values in (("scored frame", self.latencies_s), ("event", self.event_latencies_s)):
             if values and self.live:
                 p50, p95, p99 = 1000 * np.percentile(values, [50, 95, 99])
                 lines.append(f"latency     capture to {what}: p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms")
-        if captured and not seen:
+        if accounts.captured and not accounts.with_people:
             lines.append("nobody was seen")
         if truth is not None and (scores := self.accuracy(truth)) is not None:
             lines.append(f"truth       frame accuracy {100 * scores[0]:.1f} %, event F1@0.5 {scores[1]:.2f}")

@@ -8,7 +8,7 @@
     skeletons:set.npz:3   recording 3 of a skeleton file, drawn as a person; its labels are the truth
 
 A *live* source (webcam, network, actor) gives the newest frame and never waits for anybody; a *recorded* one (file,
-folder, skeletons) gives every frame and waits for whoever is slow.
+folder, skeletons) gives every frame and waits for whoever is slow. How one that is lost comes back: `retry.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -38,6 +39,11 @@ _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _ACTOR_VIEW_DEG = 47.0  # from top to bottom: what the actor's room is made for
 _ACTOR_MOST_S = 3600.0  # his script is made before he begins
 _MAX_PIXELS = 7680 * 4320
+_OPENS_MS, _READS_MS = 5000, 5000  # the longest that a network camera is waited for
+
+
+class SourceLost(ValueError):
+    """A source that worked gives no more pictures, though it has not ended."""
 
 
 class Source(Protocol):
@@ -62,34 +68,40 @@ class Source(Protocol):
 
 
 def open_source(
-    spec: str, *, width: int = 1280, height: int = 720, duration_s: float = math.inf, mirror: bool = False
+    spec: str,
+    *,
+    width: int = 1280,
+    height: int = 720,
+    duration_s: float = math.inf,
+    mirror: bool = False,
+    epoch: float | None = None,
 ) -> Source:
     """Open the source that `spec` names. `width` and `height` are asked of webcams and used by drawn sources;
-    `duration_s` ends a live source. `mirror`: the camera shows what a mirror would, and is put right.
+    `duration_s` ends a live source. `mirror`: the camera shows what a mirror would, and is put right. `epoch`: when,
+    on the monotonic clock, a live source's `t` was 0; by default at its first frame.
 
     Raises ValueError, saying what is wrong and how to mend it, if there is no such camera or nothing to see in it.
     """
-    source = _opened(spec, width, height, duration_s)
+    source = _opened(spec, width, height, duration_s, epoch)
     return Mirrored(source) if mirror else source
 
 
-def _opened(spec: str, width: int, height: int, duration_s: float) -> Source:
+def _opened(spec: str, width: int, height: int, duration_s: float, epoch: float | None) -> Source:
     kind, _, rest = spec.partition(":")
     if kind == "actor":
-        return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=min(duration_s, _ACTOR_MOST_S))
+        duration_s = min(duration_s, _ACTOR_MOST_S)
+        return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=duration_s, epoch=epoch)
     if kind == "skeletons":
         return SkeletonSource(read_clip(rest), width=width, height=height)
     if spec.isdigit():
-        return CaptureSource(
-            int(spec), name=f"camera{spec}", live=True, width=width, height=height, duration_s=duration_s
-        )
+        return CaptureSource(int(spec), name=f"camera{spec}", size=(width, height), duration_s=duration_s, epoch=epoch)
     if "://" in spec:
-        return CaptureSource(spec, name=kind, live=True, width=width, height=height, duration_s=duration_s)
+        return CaptureSource(spec, name=_host(spec), size=(width, height), duration_s=duration_s, epoch=epoch)
     path = Path(spec)
     if path.is_dir():
         return FolderSource(path)
     if path.is_file():
-        return CaptureSource(str(path), name=path.name, live=False, width=width, height=height, duration_s=math.inf)
+        return CaptureSource(path, name=path.name)
     raise ValueError(
         f"no camera {spec!r}: it is no file, folder, URL or camera number; try 0, a video file, or `actor`"
     )
@@ -129,17 +141,20 @@ class Mirrored:
 
 
 class CaptureSource:
-    """Whatever OpenCV can open: a webcam, a stream, a video file."""
+    """Whatever OpenCV can open: a webcam (a number), a stream (a URL), a video file (a path)."""
 
-    def __init__(self, target: int | str, *, name: str, live: bool, width: int, height: int, duration_s: float) -> None:
-        self.name, self.live, self._duration_s = name, live, duration_s
-        self._capture = cv2.VideoCapture(target)
-        if isinstance(target, int):
-            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        # A phone held upright writes lying pictures and a note to turn them.
-        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    def __init__(
+        self,
+        target: int | str | Path,
+        *,
+        name: str,
+        size: tuple[int, int] = (0, 0),
+        duration_s: float = math.inf,
+        epoch: float | None = None,
+    ) -> None:
+        self.name, self.live = name, not isinstance(target, Path)
+        self._target, self._duration_s, self._epoch = target, duration_s, epoch
+        self._capture = _capture(target, size)
         self._first: Any = None
         opened = self._capture.isOpened()
         if opened:
@@ -148,35 +163,70 @@ class CaptureSource:
             self._capture.release()
             if isinstance(target, int):
                 raise ValueError(f"camera {target} does not exist or gives no picture; plug it in, or try `actor`")
-            if live:
+            if isinstance(target, str):
                 raise ValueError(
-                    f"the stream of {_without_credentials(str(target))} cannot be read; check address and network"
+                    f"the stream of {_without_credentials(target)} cannot be read; check address and network"
                 )
             raise ValueError(f"{target} is no video that can be read; give a video file such as clip.mp4")
 
     def frames(self) -> Iterator[Frame]:
-        """Every frame. Time is the file's own, or for a live camera that of the capture since the first frame."""
-        image, seq, t, started = self._first, 0, 0.0, time.monotonic()
+        """Every frame. Time is the file's own, or for a live camera that of the capture since its epoch.
+
+        Raises `SourceLost` where it stops before its end.
+        """
+        epoch = time.monotonic() if self._epoch is None else self._epoch
+        image, seq, t = self._first, 0, 0.0 if self._epoch is None else time.monotonic() - epoch
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         step = 1 / fps if 1 <= fps <= 240 else 1 / FPS
         while image is not None and t < self._duration_s:
             yield Frame(camera=self.name, t=t, captured_at=time.time(), seq=seq, image=_checked(image))
             ok, image = self._capture.read()
             if not ok:
+                if self._breaks_off(seq + 1):
+                    raise SourceLost("it gives no more pictures")
                 return
             seq += 1
             if self.live:
-                t = max(time.monotonic() - started, t + 1e-3)
+                t = max(time.monotonic() - epoch, t + 1e-3)
             else:
                 stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 # Some containers keep no time stamps, or repeat them: the frame rate stands in.
                 t = stamp if t + 0.2 * step < stamp < t + 60 else t + step
+
+    def _breaks_off(self, frames: int) -> bool:
+        """Whether what has no frame after these has not just ended: a webcam never does, a file that is gone did not,
+        and behind a URL may be a video of so many frames."""
+        if isinstance(self._target, int):
+            return True
+        if isinstance(self._target, str):
+            return not 0 < self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= frames + 1
+        try:
+            with self._target.open("rb") as file:
+                return not file.read(1)
+        except OSError:
+            return True
 
     def truth(self, t: float) -> str | None:
         return None
 
     def close(self) -> None:
         self._capture.release()
+
+
+def _capture(target: int | str | Path, size: tuple[int, int]) -> Any:
+    """OpenCV's capture, set up."""
+    if isinstance(target, str):
+        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPENS_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READS_MS]
+        capture = cv2.VideoCapture(target, cv2.CAP_FFMPEG, patience)
+    else:
+        capture = cv2.VideoCapture(target if isinstance(target, int) else str(target))
+    if isinstance(target, int):
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    # A phone held upright writes lying pictures and a note to turn them.
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
 
 
 class FolderSource:
@@ -193,6 +243,8 @@ class FolderSource:
     def frames(self) -> Iterator[Frame]:
         for seq, path in enumerate(self._paths):
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if image is None and not path.exists():
+                raise SourceLost(f"{path.name} is gone")
             if image is None:
                 raise ValueError(f"{path} is no image that can be read; remove it or write it anew")
             yield Frame(camera=self.name, t=seq / FPS, captured_at=time.time(), seq=seq, image=_checked(image))
@@ -209,8 +261,8 @@ class ActorSource:
 
     live = True
 
-    def __init__(self, *, seed: int, width: int, height: int, duration_s: float) -> None:
-        self.name = f"actor{seed}"
+    def __init__(self, *, seed: int, width: int, height: int, duration_s: float, epoch: float | None = None) -> None:
+        self.name, self._epoch = f"actor{seed}", epoch
         self.script = Script(seed=seed, duration_s=duration_s)
         self._look = Look.random(np.random.default_rng(seed))
         across = 2 * math.atan(width / height * math.tan(math.radians(_ACTOR_VIEW_DEG) / 2))
@@ -224,7 +276,8 @@ class ActorSource:
 
     def frames(self) -> Iterator[Frame]:
         """A frame every 1/30 s; moments that come while the last picture is still being drawn are passed over."""
-        started, seq, n = time.monotonic(), 0, 0
+        started = time.monotonic() if self._epoch is None else self._epoch
+        seq, n = 0, math.ceil((time.monotonic() - started) * FPS) if self._epoch is not None else 0
         while n / FPS < self._duration_s:
             image = self.picture(n / FPS)
             wait = started + n / FPS - time.monotonic()
@@ -275,6 +328,12 @@ def _checked(image: Any) -> U8:
         raise ValueError(f"pictures of {image.shape[1]}x{image.shape[0]} are larger than 8K; scale them down")
     picture: U8 = np.ascontiguousarray(image[..., :3], dtype=np.uint8)
     return picture
+
+
+def _host(url: str) -> str:
+    """The name of a network camera: where it is, and nothing of what the URL may hold besides."""
+    where = urlsplit(url)
+    return f"{where.scheme}-{where.hostname or 'camera'}"[:100]
 
 
 def _without_credentials(url: str) -> str:

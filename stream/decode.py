@@ -34,6 +34,21 @@ _OLDER = 0.5  # what a window still counts when the next one has said something 
 _KEPT = 64 + LOOK  # ticks: whatever is not decided yet, and the look before it
 
 
+class Standing(NamedTuple):
+    """How a decoder stands: what another one of the same person must know to go on without telling anything twice."""
+
+    camera: str
+    track: int
+    t: float  # of the newest frame that was heard of, which was captured at `captured_at`
+    captured_at: float
+    end: int  # one past the newest tick
+    label: int  # what holds, since tick `since`
+    since: int
+    told: int = 0  # the tick at which the action that goes on was last told of, and its confidence so far
+    total: float = 0.0
+    frames: int = 0
+
+
 class Decoder:
     """The decoder of one person. Call `push` with the person's `Scores` in the order of their index.
 
@@ -45,7 +60,31 @@ class Decoder:
         self._hindsight = Hindsight(len(classes), parameters.delay, parameters.temperature)
         self._segmenter = Segmenter(len(classes), parameters)
         self._running: _Running | None = None
+        self._newest: _Newest | None = None
         self._label = 0
+
+    @property
+    def standing(self) -> Standing | None:
+        """How it stands; None before the first scores."""
+        if self._newest is None:
+            return None
+        running = self._running
+        told = () if running is None else (running.told, running.total, running.frames)
+        return Standing(*self._newest, *self._segmenter.holds, *told)
+
+    def go_on(self, standing: Standing) -> None:
+        """Take over from a decoder that is no more. ValueError if it had other classes."""
+        if not UNKNOWN <= standing.label < len(self.classes):
+            raise ValueError(f"what holds is class {standing.label}, and there are {len(self.classes)}")
+        self._newest = _Newest(
+            standing.camera, standing.track, standing.t, standing.captured_at, standing.end
+        )  # fmt: skip
+        self._label = standing.label
+        if standing.label != 0:
+            self._running = _Running(
+                standing.label, standing.since / HZ, standing.told, standing.total, standing.frames
+            )
+        self._segmenter.go_on(standing.label, standing.since)
 
     @property
     def delay(self) -> int:
@@ -54,6 +93,8 @@ class Decoder:
 
     def push(self, scores: Scores, now: float) -> Iterator[Decision | Event]:
         """What these scores decide; `now` is the Unix time that goes into the messages."""
+        end = scores.first_tick + len(scores.logits)
+        self._newest = _Newest(scores.camera, scores.track, scores.t, scores.captured_at, end)
         look = self._hindsight.push(scores)
         if look is not None:
             first, end = int(look.first_W[0]), int(look.end_W[0])
@@ -69,30 +110,47 @@ class Decoder:
                 labels=tuple(labels), probabilities=probabilities_nK.astype(np.float32), decided_at=now,
             )  # fmt: skip
             for turn in turns:
-                yield from self._close(scores, turn.tick / HZ, now)
+                yield from self._close(turn.tick / HZ, now)
                 if turn.label != 0:
                     self._running = _Running(turn.label, turn.tick / HZ, told=end)
                     self._running.see(look.probabilities_WLK[0, max(turn.tick - end, -LOOK) :])
-                    yield self._event("start", scores, self._running, None, now)
+                    yield self._event("start", self._running, None, now)
             if self._running is not None and not turns:
                 self._running.see(probabilities_nK)
                 if end - self._running.told >= HZ:  # once a second, for whoever came late
                     self._running.told = end
-                    yield self._event("update", scores, self._running, None, now)
+                    yield self._event("update", self._running, None, now)
         if scores.last:
-            yield from self._close(scores, (scores.first_tick + len(scores.logits)) / HZ, now)
+            yield from self.finish(now)
 
-    def _close(self, scores: Scores, t_end: float, now: float) -> Iterator[Event]:
-        if self._running is not None:
-            yield self._event("end", scores, self._running, t_end, now)
-        self._running = None
+    def finish(self, now: float) -> Iterator[Event]:
+        """The person is gone: what they did ended with the last frame that was heard of."""
+        if self._newest is not None:
+            yield from self._close(self._newest.end / HZ, now)
 
-    def _event(self, kind: EventKind, scores: Scores, running: _Running, t_end: float | None, now: float) -> Event:
+    def _close(self, t_end: float, now: float) -> Iterator[Event]:
+        running, self._running = self._running, None
+        if running is not None:
+            yield self._event("end", running, max(t_end, running.t_start), now)
+
+    def _event(self, kind: EventKind, running: _Running, t_end: float | None, now: float) -> Event:
+        assert self._newest is not None
+        newest = self._newest
         return Event(
-            camera=scores.camera, t=scores.t, captured_at=scores.captured_at, kind=kind, track=scores.track,
+            camera=newest.camera, t=newest.t, captured_at=newest.captured_at, kind=kind, track=newest.track,
             action="unknown" if running.label == UNKNOWN else self.classes[running.label], t_start=running.t_start,
             t_end=t_end, confidence=running.confidence, decided_at=now,
         )  # fmt: skip
+
+
+class _Newest(NamedTuple):
+    """What was heard of last."""
+
+    camera: str
+    track: int
+    t: float
+    captured_at: float
+    end: int
 
 
 @dataclass
@@ -224,6 +282,15 @@ class Segmenter:
         self._least_A = np.array([of_class(p.min_frames, k) for k in actions], np.int64)
         self._label, self._since = 0, 0  # what holds, from which tick on
         self._met = False
+
+    @property
+    def holds(self) -> tuple[int, int]:
+        """The label that holds, and since which tick."""
+        return self._label, self._since
+
+    def go_on(self, label: int, since: int) -> None:
+        """Take over from a segmenter that is no more: this label holds since that tick."""
+        self._met, self._label, self._since = True, label, since
 
     def push(self, looks: Looks) -> Iterator[tuple[int, Turn]]:
         """The turns that these looks bring, each with the index of its look."""

@@ -7,7 +7,7 @@ leave in the order in which the windows came. Pure: the sockets are in `processe
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +25,10 @@ class _Entry:
 
 
 class Dispatcher:
-    """The windows that are not decoded yet. Times are seconds on any clock that only grows."""
+    """The windows that are not decoded yet. Times are seconds on any clock that only grows.
+
+    `tally` counts what became of windows that are not scored, "dropped: " and why, and what else is not as usual.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -46,13 +49,16 @@ class Dispatcher:
         self._entries: dict[Key, _Entry] = {}
         self._waiting: deque[Key] = deque()
         self._orders: dict[tuple[str, int], deque[Key]] = {}
-        self.dropped = 0
-        self.resent = 0
-        self.refused = 0
+        self.tally: Counter[str] = Counter()
 
     @property
     def full(self) -> bool:
         return len(self._waiting) >= self.config.capacity
+
+    @property
+    def idle(self) -> bool:
+        """Whether no window is waiting for anything."""
+        return not self._entries
 
     def outstanding(self, camera: str) -> int:
         """How many windows of this camera have not left yet."""
@@ -62,10 +68,11 @@ class Dispatcher:
         """Take a window in; the oldest that is waiting makes room, but never a person's last, which ends events."""
         key = (window.camera, window.track, window.index)
         if key in self._entries:
+            self.tally["dropped: repeated"] += 1
             return
         if self.config.newest:
             for old in [old for old in self._waiting if old[:2] == key[:2]]:
-                self._drop(old)
+                self._drop(old, "newer came")
         self._entries[key] = _Entry(window)
         self._orders.setdefault(key[:2], deque()).append(key)
         self._waiting.append(key)
@@ -73,13 +80,13 @@ class Dispatcher:
             for old in self._waiting:
                 waiting = self._entries[old].window
                 if waiting is not None and not waiting.last:
-                    self._drop(old)
+                    self._drop(old, "too many wait")
                     break
 
-    def _drop(self, key: Key) -> None:
+    def _drop(self, key: Key, reason: str) -> None:
         self._waiting.remove(key)
         self._entries[key].window = None
-        self.dropped += 1
+        self.tally[f"dropped: {reason}"] += 1
 
     def take(self, worker: bytes, now: float) -> list[Window]:
         """The next windows for this detector, oldest first; they are out until `settle` or `expire`."""
@@ -110,7 +117,7 @@ class Dispatcher:
         for key in reversed(keys):
             self._entries[key].worker = None
             self._waiting.appendleft(key)
-            self.resent += 1
+            self.tally["resent"] += 1
 
     def settle(self, scores: Scores) -> None:
         """A detector's answer. One that was given up may still answer; the first answer counts.
@@ -122,7 +129,7 @@ class Dispatcher:
         if entry is None or entry.window is None:
             return
         if not _answers(scores, entry.window):
-            self.refused += 1
+            self.tally["refused: scores of no such window"] += 1
             return
         if entry.worker is None:
             self._waiting.remove(key)

@@ -6,36 +6,40 @@
 `lossless` (a file): a stage waits for the next one, and no frame is lost. Otherwise (a webcam) the newest frame wins,
 and whatever is passed over is counted where it happens.
 
-    python -m skelstream.stream.processes camera '{"folder": "/tmp/x", "camera": "actor", "lossless": false}'
+Each stage is a process that the supervisor starts (`launch/supervisor.py`); what it needs to know comes on stdin, in
+two lines: the settings, and, when its turn comes, its name.
+
+    python -m skelstream.stream.processes camera now /tmp/x 0 <<< '{"folder": "/tmp/x", "camera": "actor"}
+    camera'
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
-from ..encoder.engine.compile import EngineChoice
-from .elsewhere import Elsewhere
+from .deciding import run_decode
 from .keys import default_store
-from .stage import Place, Stage
+from .retry import StuckCamera
+from .settings import Settings
+from .stage import Stage
 from .wire import (
     SHOWN,
     AnyMessage,
-    Bus,
     End,
     Feeder,
     Frame,
     Inbox,
+    Lost,
     Outbox,
     People,
     Preview,
@@ -43,111 +47,86 @@ from .wire import (
     Tracks,
     Window,
     Worker,
-    WorkServer,
-    wait_any,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from ..encoder.engine import Engine
+    from .pose import PoseEstimator
+    from .pose_model import Say
 
 _ROUND_S = 0.1  # the longest that a stage waits before it looks whether it should report or stop
 _PREVIEW_EVERY_S = 1 / 15
-# Queues of a link, in messages. Frames are large and go stale: one. The rest are small, and smooth out a hiccup; where
-# every stage waits for the next, a long queue would only let the picture run ahead of what is said about it.
-_FRAMES, _SMALL, _LOSSLESS = 1, 16, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the stages of one pipeline agree on."""
-
-    folder: str
-    lossless: bool = False
-    camera: str = "actor"
-    width: int = 1280
-    height: int = 720
-    duration_s: float | None = None
-    mirror: bool = False
-    pose: Literal["lite", "full", "heavy"] = "lite"
-    people: int = 1
-    hop: int = 1
-    model: str = "small"
-    engine: EngineChoice = "auto"
-    threads: int = 1
-    delay: int | None = None
-    host: str = "127.0.0.1"
-    port: int = 8765
-    record: str = ""
-    replay: str = ""
-    to: str = ""  # HOST or HOST:PORT of another machine's gate
-    key: str = ""  # the file of the key for it
-    keys: str = ""  # the gate's own key store
-
-    def __post_init__(self) -> None:
-        if self.hop < 1:
-            raise ValueError(f"hop is {self.hop}; a window comes every 1 or more frames")
-
-    @property
-    def place(self) -> Place:
-        """Where the stages meet. ValueError for a gate that is no address, or without a good key."""
-        return Place(Path(self.folder), Elsewhere.named(self.to, self.key) if self.to else None)
-
-    @property
-    def queue(self) -> int:
-        """Messages that wait in a link."""
-        return _LOSSLESS if self.lossless else _SMALL
+_END_AGAIN_S = 2.0
+_FRAMES = 1  # messages that wait in a link of pictures: they are large and go stale
 
 
 def run_camera(stage: Stage, settings: Settings) -> None:
     """Pictures from the source, at its own pace (live) or at that of the slowest stage (lossless)."""
     from .camera import open_source
+    from .retry import Camera
 
-    duration_s = float("inf") if settings.duration_s is None else settings.duration_s
-    source = open_source(
-        settings.camera, width=settings.width, height=settings.height, duration_s=duration_s, mirror=settings.mirror
-    )
+    opens = partial(
+        open_source, settings.camera, width=settings.width, height=settings.height, mirror=settings.mirror,
+        duration_s=math.inf if settings.duration_s is None else settings.duration_s,
+    )  # fmt: skip
+    camera = Camera(opens, stage, name=settings.name, live=not settings.lossless)
+    if stage.goes_on:  # whether there are pictures again or not: it is at work
+        stage.ready(settings.fresh_for)
     with Outbox(stage.place.link("frames"), queue=_FRAMES) as frames:
-        stage.ready()
-        for frame in source.frames():
-            stage.count("captured")
-            if not _hand_on(stage, frames, frame, lossless=settings.lossless):
-                stage.count("dropped")
+        while not stage.stopping and not camera.over:
+            message = camera.next(_ROUND_S)
+            if isinstance(message, Frame):
+                if not stage.vitals.ready_at:
+                    stage.ready(settings.fresh_for)
+                stage.count("captured")
+                _pass(stage, frames, message, lossless=settings.lossless)
+                stage.vitals.t = message.t
+            elif message is not None:
+                stage.bus.publish(message)
+                frames.send(message, 1.0)  # whoever does not hear of it sees the time go by
             stage.report()
-            if stage.stopping:
-                break
-        source.close()
-        _hand_on(stage, frames, End(camera=source.name), lossless=True)
-        _linger(stage)
+        camera.close()
+        _end(stage, frames, camera.name)
 
 
-def run_pose(stage: Stage, settings: Settings) -> None:
-    """People in pictures."""
+def load_pose(settings: Settings, say: Say) -> PoseEstimator:
+    """What takes `run_pose` seconds."""
     from .pose import PoseEstimator
+
+    return PoseEstimator(PoseEstimator.Config(variant=settings.pose, people=settings.people))
+
+
+def run_pose(stage: Stage, settings: Settings, estimator: PoseEstimator) -> None:
+    """People in pictures."""
     from .preview import encode_preview
 
-    estimator = PoseEstimator(PoseEstimator.Config(variant=settings.pose, people=settings.people))
     previewed = 0.0
     with (
         estimator,
         Inbox(stage.place.link("frames"), queue=_FRAMES) as frames,
         Outbox(stage.place.link("people"), queue=settings.queue) as people,
     ):
-        stage.ready()
+        stage.ready(settings.fresh_for)
         while not stage.stopping:
             if settings.lossless:
                 message, skipped = frames.receive(_ROUND_S), 0
             else:
                 message, skipped = frames.receive_newest(_ROUND_S)
-            stage.count("dropped", skipped)
+            stage.count("received", skipped + isinstance(message, Frame))
+            stage.count("dropped: newer came", skipped)
             if isinstance(message, Frame):
                 began = time.perf_counter()
                 found = estimator.estimate(message)
-                stage.measure("pose_ms", 1000 * (time.perf_counter() - began))
+                took_s = time.perf_counter() - began
+                stage.measure("pose_ms", 1000 * took_s)
+                stage.observe("took_s", took_s)
                 stage.count("frames")
                 stage.count("frames_with_people", int(len(found.image) > 0))
-                if not _hand_on(stage, people, found, lossless=settings.lossless):
-                    stage.count("dropped")
+                _pass(stage, people, found, lossless=settings.lossless)
                 if time.monotonic() - previewed >= _PREVIEW_EVERY_S and stage.bus.wanted(Preview):
                     previewed = time.monotonic()
                     stage.bus.publish(encode_preview(message))
-            elif isinstance(message, End):
+            elif message is not None:
                 _hand_on(stage, people, message, lossless=True)
             stage.report()
 
@@ -161,37 +140,46 @@ def run_track(stage: Stage, settings: Settings) -> None:
         Inbox(stage.place.link("people"), queue=settings.queue) as people,
         Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks,
     ):
-        stage.ready()
+        stage.ready(settings.fresh_for)
         while not stage.stopping:
             message = people.receive(_ROUND_S)
             if isinstance(message, People):
-                tracked = trackers.setdefault(message.camera, Tracker()).push(message)
+                stage.count("received")
+                # A number that was given is never given to somebody else, whatever happens to this process.
+                tracker = trackers.setdefault(message.camera, Tracker(first_id=stage.counters["named"] + 1))
+                tracked = tracker.push(message)
+                stage.counters["named"] = max(stage.counters["named"], tracker.named)
                 stage.count("people", len(tracked.ids))
-                _hand_on(stage, tracks, tracked, lossless=True)
+                _pass(stage, tracks, tracked, lossless=settings.lossless)
                 stage.bus.publish(tracked)
-            elif isinstance(message, End):
-                trackers.pop(message.camera, None)
+            elif message is not None:
+                if isinstance(message, Lost) and message.camera in trackers:
+                    trackers[message.camera].lose_everybody()
+                elif isinstance(message, End):
+                    trackers.pop(message.camera, None)
                 _hand_on(stage, tracks, message, lossless=True)
             stage.report()
 
 
 def run_replay(stage: Stage, settings: Settings) -> None:
     """In the place of camera, pose and track: the tracks of a recording, every one."""
-    from .record import read_recording
+    from .record import played
 
+    camera = ""
     with Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks:
         stage.ready()
-        for message in read_recording(Path(settings.replay)):
-            if isinstance(message, Tracks | End):
-                stage.count("captured", int(isinstance(message, Tracks)))
-                stage.count("frames_with_people", int(isinstance(message, Tracks) and len(message.ids) > 0))
-                _hand_on(stage, tracks, message, lossless=True)
+        for message in played(Path(settings.replay)):
+            camera = message.camera
             if isinstance(message, Tracks):
+                stage.count("captured")
+                stage.count("frames_with_people", int(len(message.ids) > 0))
+            _hand_on(stage, tracks, message, lossless=True)
+            if not isinstance(message, End):  # whoever decides says when it is over
                 stage.bus.publish(message)
             stage.report()
             if stage.stopping:
                 break
-        _linger(stage)
+        _end(stage, tracks, camera)
 
 
 def run_window(stage: Stage, settings: Settings) -> None:
@@ -205,37 +193,48 @@ def run_window(stage: Stage, settings: Settings) -> None:
         Feeder(stage.place.link("windows"), queue=settings.queue) as windows,
     ):
 
-        def hand_on(window: Window) -> None:
-            stage.count("windows")
-            # A person's last window ends their events: it is worth waiting for.
-            if not _hand_on(stage, windows, window, lossless=settings.lossless or window.last):
-                stage.count("dropped")
+        def hand_on(made: Iterable[Window]) -> None:
+            for window in made:
+                stage.count("windows")
+                # A person's last window ends their events: it is worth waiting for.
+                _pass(stage, windows, window, lossless=settings.lossless or window.last)
 
-        stage.ready()
+        stage.ready(settings.fresh_for)
         while not stage.stopping:
             message = tracks.receive(_ROUND_S)
             if isinstance(message, Tracks):
-                for window in cutters.setdefault(message.camera, WindowCutter(config)).push(message):
-                    hand_on(window)
-            elif isinstance(message, End):
+                stage.count("received")
+                stage.vitals.fresh = time.monotonic()
+                hand_on(cutters.setdefault(message.camera, WindowCutter(config)).push(message))
+            elif isinstance(message, Lost | End):
                 if (cutter := cutters.pop(message.camera, None)) is not None:
-                    for window in cutter.finish():
-                        hand_on(window)
-                _hand_on(stage, windows, message, lossless=True)
+                    hand_on(cutter.finish())
+                if isinstance(message, End):
+                    _hand_on(stage, windows, message, lossless=True)
             stage.report()
 
 
-def run_detect(stage: Stage, settings: Settings) -> None:
-    """One detector: windows in, logits out. There may be several."""
+def load_detect(settings: Settings, say: Say) -> Engine:
+    """What takes `run_detect` seconds."""
     from ..encoder.bundle import Bundle
     from ..encoder.engine.compile import fallbacks, first_engine
-    from .detect import frames_to_score, score
+    from .detect import frames_to_score
 
     bundle = Bundle.load_live(settings.model)
-    engine = first_engine(
-        bundle, fallbacks(settings.engine), threads=settings.threads, say=stage.warn,
-        frames=frames_to_score(bundle.config.decode.delay if settings.delay is None else settings.delay, settings.hop),
-    )  # fmt: skip
+    delay = bundle.config.decode.delay if settings.delay is None else settings.delay
+    return first_engine(
+        bundle,
+        fallbacks(settings.engine),
+        threads=settings.threads,
+        say=say,
+        frames=frames_to_score(delay, settings.hop),
+    )
+
+
+def run_detect(stage: Stage, settings: Settings, engine: Engine) -> None:
+    """One detector: windows in, logits out. There may be several."""
+    from .detect import score
+
     with Worker(stage.place.link("work")) as work:
         stage.ready()
         work.free()
@@ -243,11 +242,16 @@ def run_detect(stage: Stage, settings: Settings) -> None:
         while not stage.stopping:
             windows = work.take(_ROUND_S)
             if windows:
+                stage.count("received", len(windows))
                 began = time.perf_counter()
                 work.give(score(engine, windows))
-                stage.measure("engine_ms", 1000 * (time.perf_counter() - began) / len(windows))
+                took_s = time.perf_counter() - began
+                stage.measure("engine_ms", 1000 * took_s / len(windows))
                 stage.measure("batch", len(windows))
+                stage.observe("took_s", took_s)
+                stage.observe("batch", len(windows))
                 stage.count("scored", len(windows))
+                stage.passed(windows[0].captured_at)
                 spoke = time.monotonic()
             elif time.monotonic() - spoke > 1.0:  # whoever hands out the work may be new
                 work.free()
@@ -256,109 +260,61 @@ def run_detect(stage: Stage, settings: Settings) -> None:
     engine.close()
 
 
-def run_decode(stage: Stage, settings: Settings) -> None:
-    """Hands windows to the detectors, puts their scores in order, decides. The bus runs in this process."""
-    from dataclasses import replace
-
-    from ..encoder.bundle import Bundle
-    from .decode import Decoder
-    from .dispatch import Dispatcher
-
-    config = Bundle.load_live(settings.model).config
-    parameters = config.decode if settings.delay is None else replace(config.decode, delay=settings.delay)
-    # One window at a time where every run must give the same events: a batch may round differently.
-    dispatcher = Dispatcher(
-        Dispatcher.Config(batch=1, capacity=2) if settings.lossless else Dispatcher.Config(batch=8, newest=True)
-    )
-    decoders: dict[tuple[str, int], Decoder] = {}
-    free: dict[bytes, None] = {}  # in the order in which they became free
-    ending: set[str] = set()
-    unfit = 0  # windows and scores of another model's shape
-    with (
-        Inbox(stage.place.link("windows"), queue=settings.queue, bind=True) as windows,
-        WorkServer(stage.place.link("work")) as work,
-    ):
-        stage.ready()
-        while not stage.stopping:
-            waiting_for = [work] if settings.lossless and dispatcher.full else [work, windows]
-            wait_any(waiting_for, _ROUND_S)
-            while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
-                if isinstance(message, Window) and message.joints.shape != config.window_shape:
-                    unfit += 1  # no engine takes it
-                elif isinstance(message, Window):
-                    stage.count("windows")
-                    dispatcher.put(message)
-                elif isinstance(message, End):
-                    ending.add(message.camera)
-            while (answer := work.receive(0)) is not None:
-                worker, scores = answer
-                free[worker] = None
-                for score in scores:
-                    if score.logits.shape[1] == len(config.classes):
-                        dispatcher.settle(score)
-                    else:  # a detector of another model
-                        unfit += 1
-            now = time.monotonic()
-            for gone in dispatcher.expire(now):
-                free.pop(gone, None)
-            for worker in list(free):
-                if not (batch := dispatcher.take(worker, now)):
-                    break
-                del free[worker]
-                if not work.send(worker, batch):
-                    dispatcher.give_back(worker)
-            for score in dispatcher.ordered():
-                person = (score.camera, score.track)
-                decoder = decoders.setdefault(person, Decoder(config.classes, parameters))
-                for said in decoder.push(score, time.time()):
-                    stage.bus.publish(said)
-                stage.count("scored")
-                stage.measure("latency_ms", 1000 * (time.time() - score.captured_at))
-                if score.last:
-                    del decoders[person]
-            for camera in [name for name in ending if not dispatcher.outstanding(name)]:
-                ending.remove(camera)
-                stage.bus.publish(End(camera=camera))
-            stage.counters["dropped"], stage.counters["resent"] = dispatcher.dropped, dispatcher.resent
-            stage.counters["malformed"] = windows.malformed + work.malformed
-            stage.counters["refused"] = unfit + dispatcher.refused
-            stage.report()
-
-
 def run_view(stage: Stage, settings: Settings) -> None:
     """The page."""
     from ..encoder.bundle import Bundle
+    from .view.access import REFUSALS
     from .view.server import serve
 
     classes = Bundle.load_live(settings.model).config.classes
-    stage.ready()
-    # The server keeps this thread; the stage's reports get one of their own.
-    reporter = threading.Thread(target=_report_until_stopped, args=(stage,), name="reports")
+    for reason in REFUSALS:
+        stage.count(f"refused: {reason}", 0)  # that there were none is worth knowing, too
+    before = stage.counters["dropped: viewer too slow"], stage.counters["malformed"]
     with Subscriber(stage.place.link("bus-out"), SHOWN) as feed:
-        reporter.start()
-        try:
-            serve(feed, host=settings.host, port=settings.port, classes=classes, stop=stage.stop)
-        finally:
-            stage.stop.set()
-            reporter.join()
+
+        def report() -> None:
+            stage.counters["dropped: viewer too slow"] = before[0] + feed.missed
+            stage.counters["malformed"] = before[1] + feed.malformed
+            stage.report()
+
+        stage.ready()
+        serve(
+            feed, classes=classes, host=settings.host, port=settings.port, token=settings.token, stop=stage.stop,
+            refused=lambda reason: stage.count(f"refused: {reason}"), turned=report,
+        )  # fmt: skip
 
 
 def run_record(stage: Stage, settings: Settings) -> None:
-    """What was seen and said, to a file."""
+    """What was seen and said, to a file, or with limits to a folder."""
     from .record import KINDS, Recorder
+    from .segments import Limits
 
+    limits = Limits.of(settings.record_most_mb, settings.record_most_minutes)
+    missed, dropped, trouble, until = 0, 0, "", 0.0
+    message: AnyMessage | None = None
+    stopping = False
     with (
         Subscriber(stage.place.link("bus-out"), KINDS) as feed,
-        Recorder(Path(settings.record)) as recorder,
+        Recorder(Path(settings.record), limits) as recorder,
     ):
         stage.ready()
-        while not stage.stopping:
+        # What was said while we were told to stop belongs to it; but others may go on talking.
+        while not stopping or (message is not None and time.monotonic() < until):
+            stopping = stage.stopping
+            if not stopping:
+                until = time.monotonic() + 3 * _ROUND_S
             if (message := feed.receive(_ROUND_S)) is not None:
-                recorder.write(message)
-                stage.count("recorded")
+                stage.count("recorded", int(recorder.write(message)))
+            recorder.tick()
+            stage.count("dropped: recorder too slow", feed.missed - missed)
+            stage.count("dropped: disk full", recorder.dropped - dropped)
+            missed, dropped = feed.missed, recorder.dropped
+            if recorder.trouble != trouble:
+                trouble = recorder.trouble
+                stage.warn(trouble) if trouble else stage.settle()
             stage.report()
-        while (message := feed.receive(0.05)) is not None:  # what was said while we were told to stop
-            recorder.write(message)
+    if recorder.trouble != trouble:
+        stage.warn(recorder.trouble)
 
 
 def run_gate_stage(stage: Stage, settings: Settings) -> None:
@@ -369,9 +325,13 @@ def run_gate_stage(stage: Stage, settings: Settings) -> None:
     run_gate(stage, keys=keys, host=settings.host, port=settings.port)
 
 
-def _report_until_stopped(stage: Stage) -> None:
-    while not stage.stop.wait(_ROUND_S):
-        stage.report()
+def _pass(stage: Stage, link: Outbox | Feeder, message: Frame | People | Tracks | Window, *, lossless: bool) -> None:
+    """Hand on what frames become, and count what came of it."""
+    if _hand_on(stage, link, message, lossless=lossless):
+        stage.count("sent")
+    else:
+        stage.count("dropped: queue full")
+    stage.passed(message.captured_at)
 
 
 def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, *, lossless: bool) -> bool:
@@ -385,41 +345,57 @@ def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, *, lossle
     return True
 
 
-def _linger(stage: Stage) -> None:
-    """A source that is through stays until it is told to stop: its last messages are still in its socket."""
+def _end(stage: Stage, link: Outbox, camera: str) -> None:
+    """A source that is through says so, and stays until it is told to stop: its last messages are still in its socket.
+
+    It says so again and again: whoever heard it may have died before they could hand it on.
+    """
+    _hand_on(stage, link, End(camera=camera), lossless=True)
+    stage.vitals.fresh_for = 0.0
     stage.report(force=True)
+    said = time.monotonic()
     while not stage.stop.wait(_ROUND_S):
+        if time.monotonic() - said >= _END_AGAIN_S:
+            said = time.monotonic()
+            link.send(End(camera=camera), 0)
         stage.report()
     time.sleep(2 * _ROUND_S)
 
 
-STAGES: dict[str, Callable[[Stage, Settings], None]] = {
+STAGES: dict[str, Callable[..., None]] = {
     "camera": run_camera, "pose": run_pose, "track": run_track, "replay": run_replay, "window": run_window,
     "detect": run_detect, "decode": run_decode, "view": run_view, "record": run_record,
     "gate": run_gate_stage,
 }  # fmt: skip
 
+# What some of them must load first, for seconds, and can have loaded before their turn comes.
+LOADS: dict[str, Callable[[Settings, Say], Any]] = {"pose": load_pose, "detect": load_detect}
 
-# The socket files that each stage makes: whoever ends a stage that cannot clean up after itself removes these.
-SOCKETS: dict[str, tuple[str, ...]] = {
-    "camera": ("frames",), "pose": ("people",), "track": ("tracks",), "replay": ("tracks",),
-    "decode": ("windows", "work", "bus-in", "bus-out"),
-}  # fmt: skip
+# The socket files that stages make where others meet: whoever ends a stage that cannot clean up removes these.
+SOCKETS: dict[str, tuple[str, ...]] = {"decode": ("windows", "work")}
 
 
-def main(name: str, settings: Settings) -> int:
-    """Run a stage until it is told to stop. 0 when it ended well, 2 when its settings were wrong."""
-    with ExitStack() as opened:
-        try:
-            place = settings.place
-            if name == "decode":
-                opened.callback(Bus(place.here("bus-in"), place.here("bus-out")).close)
-            with Stage(name, place) as stage:
-                stage.stop_on_signals()
-                STAGES[name](stage, settings)
-        except ValueError as error:
-            print(f"skelstream {name}: {error}", file=sys.stderr)
-            return 2
+def main(kind: str, when: str, settings: Settings, turn: Callable[[], str]) -> int:
+    """Run a stage until it is told to stop. `when` is "now", or "spare": it gets ready and waits for its turn.
+
+    `turn` returns the stage's name when its turn comes; "" if it never will. Returns 0 when the stage ended well, 2
+    when its settings were wrong, 75 when only a new process can go on.
+    """
+    load = LOADS.get(kind)
+    try:
+        loaded = [load(settings, lambda line: None)] if load is not None and when == "spare" else []
+        if not (name := turn()):
+            return 0
+        with Stage(name, settings.place) as stage:
+            stage.stop_on_signals()
+            if load is not None and not loaded:
+                loaded = [load(settings, stage.warn)]
+            STAGES[kind](stage, settings, *loaded)
+    except StuckCamera:
+        return 75
+    except ValueError as error:
+        print(f"skelstream {kind} failed: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -434,5 +410,10 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent(int(sys.argv[3]) if len(sys.argv) > 3 else None)
-    sys.exit(main(sys.argv[1], Settings(**json.loads(sys.argv[2]))))
+    kind, when, _, parent = sys.argv[1:]
+    die_with_parent(int(parent) or None)
+    if not (asked := sys.stdin.readline()):
+        sys.exit(1)
+    code = main(kind, when, Settings(**json.loads(asked)), lambda: sys.stdin.readline().strip())
+    sys.stdout.flush()
+    os._exit(code)  # a thread that hangs in a camera's driver keeps nobody here

@@ -59,19 +59,27 @@ class Place:
             raise ValueError(f"the path {folder} is too long for sockets; choose a shorter folder")
         return endpoint
 
+    def beside(self, name: str) -> Path:
+        """A file of this pipeline alone, for as long as it runs."""
+        return (self.own or self.folder) / name
+
     def vitals(self, stage: str) -> Vitals:
         """The page on which a stage of this pipeline notes how it is. ValueError if there is no room for one."""
-        return Vitals.at((self.own or self.folder) / f"{stage}.vitals")
+        return Vitals.at(self.beside(f"{stage}.vitals"))
 
 
 class Stage:
-    """The side of a stage process that talks about itself. A context manager: a failure is reported, then raised."""
+    """The side of a stage process that talks about itself. A context manager: a failure is reported, then raised.
+
+    `goes_on`: this process takes the place of one that counted before it.
+    """
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place
         self.vitals = place.vitals(name)
         self.vitals.begin()
         self.counters = Counters(self.vitals)
+        self.goes_on = bool(self.counters)
         self.gauges: dict[str, float] = {}
         self._histograms: dict[str, list[float]] = {}
         self.bus = Publisher(place.link("bus-in"))
@@ -144,12 +152,16 @@ class Stage:
         """What was warned of is over."""
         self._warning = ""
 
+    def tell(self, line: str) -> None:
+        """Tell whoever started this; the supervisor passes it on."""
+        print(f"skelstream {self.name}: {line}", file=sys.stderr, flush=True)
+
     def warn(self, line: str) -> None:
         """Tell whoever started this, and whoever watches, of something that is not as it was asked for.
 
-        From now on it is in every report: the first ones leave before anybody listens.
+        From now on, until `settle`, it is in every report: the first ones leave before anybody listens.
         """
-        print(f"skelstream {self.name}: {line}", file=sys.stderr, flush=True)
+        self.tell(line)
         self._warning = line
         self.report(force=True)
 

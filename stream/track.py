@@ -68,7 +68,10 @@ class _Track:
 
 
 class Tracker:
-    """Gives the people of one camera identities and NTU25 joints. Call `push` with every `People`, in order."""
+    """Gives the people of one camera identities and NTU25 joints. Call `push` with every `People`, in order.
+
+    Identities count from `first_id`.
+    """
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -92,11 +95,21 @@ class Tracker:
         twin: float = 0.08
         """people nearer than this share one body"""
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, *, first_id: int = 1) -> None:
         self.config = config or self.Config()
         self._tracks: list[_Track] = []
         self._ended: list[_Track] = []
-        self._next_id = 1
+        self._next_id = first_id
+
+    @property
+    def named(self) -> int:
+        """The last identity that was given."""
+        return self._next_id - 1
+
+    def lose_everybody(self) -> None:
+        """The camera is lost: whoever is seen when it is back begins anew, though some may be known again."""
+        self._ended += [track for track in self._tracks if track.id]
+        self._tracks = []
 
     def push(self, people: People) -> Tracks:
         """The same people with identities, in the order of `People`, less those found twice or not believed yet."""

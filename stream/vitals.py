@@ -32,12 +32,13 @@ class Vitals(ctypes.Structure):
 
     `ready_at`: since when it takes its input. `beat`: the last turn of its loop. `fresh`: its last frame; a stage that
     should have one every `fresh_for` seconds (0: it may be idle) and has none is alive, but not ready. `t` is the time
-    of the newest frame on the camera's clock.
+    of the newest frame on the camera's clock, which was 0 at `epoch`.
     """
 
     _fields_ = (
         ("magic", ctypes.c_char * 8), ("pid", ctypes.c_int64), ("ready_at", ctypes.c_double),
         ("beat", ctypes.c_double), ("fresh", ctypes.c_double), ("fresh_for", ctypes.c_double), ("t", ctypes.c_double),
+        ("epoch", ctypes.c_double),
         ("slots", _Slot * _SLOTS),
     )  # fmt: skip
     magic: bytes
@@ -47,6 +48,7 @@ class Vitals(ctypes.Structure):
     fresh: float
     fresh_for: float
     t: float
+    epoch: float
     slots: ctypes.Array[_Slot]
 
     @classmethod

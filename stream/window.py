@@ -42,6 +42,7 @@ class WindowCutter:
         hop: int = 2
         min_valid: int = 15
         near_m: float = 1.5
+        patience_s: float = 5.0
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or self.Config()
@@ -49,7 +50,9 @@ class WindowCutter:
 
     def push(self, tracks: Tracks) -> Iterator[Window]:
         """The windows that these people's new ticks complete, first those of people who have left."""
-        for ended in tracks.ended:
+        # Whoever has not been seen for longer than a tracker waits was given up by one that could not say so any more.
+        vanished = [track for track, person in self._people.items() if tracks.t - person.t > self.config.patience_s]
+        for ended in {*tracks.ended, *vanished} - {*tracks.ids}:
             if (person := self._people.pop(ended, None)) is not None:
                 yield from self._last(ended, person)
         complete: list[tuple[int, int]] = []

@@ -14,6 +14,7 @@ reads like that of an uninterrupted run.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +23,9 @@ from typing import Any, Self
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from ..encoder.full_disk import FULL, needing_room
 from .curves import draw_curves
-from .whole_file import whole_file, write_whole
+from .whole_file import append_whole, whole_file, write_whole
 
 
 class RunFolder:
@@ -65,8 +67,7 @@ class RunFolder:
 
     def mark(self, step: int, text: str) -> None:
         """Note what happened at a step."""
-        with (self.path / "marks.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "text": text}) + "\n")
+        append_whole(self.path / "marks.jsonl", json.dumps({"step": step, "text": text}) + "\n")
 
     def marks(self) -> list[tuple[int, str]]:
         """What happened, and at which steps."""
@@ -76,23 +77,24 @@ class RunFolder:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint, which holds `step` among what it holds."""
-        with whole_file(self.path / "checkpoint.pt") as unfinished:
-            torch.save(dict(state), unfinished)
+        # Through a file of ours: if torch opens it, nobody learns why it could not be written.
+        with whole_file(self.path / "checkpoint.pt") as unfinished, unfinished.open("wb") as file:
+            torch.save(dict(state), file)
 
     def log(self, step: int, **scalars: float) -> None:
         """Add an entry to the log."""
         entry = {"step": step, **{name: round(value, 6) for name, value in scalars.items()}}
-        with (self.path / "log.jsonl").open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_whole(self.path / "log.jsonl", json.dumps(entry) + "\n")
         self._show(entry)
 
     def _show(self, entry: Mapping[str, float]) -> None:
         step = int(entry["step"])
-        if self._board is None:
-            self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
-        for name, value in entry.items():
-            if name != "step":
-                self._board.add_scalar(name, value, step)
+        with needing_room(self.path):
+            if self._board is None:
+                self._board = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
+            for name, value in entry.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, step)
 
     def entries(self) -> list[dict[str, float]]:
         """The log so far."""
@@ -105,8 +107,19 @@ class RunFolder:
         draw_curves(self.entries(), self.path / "curves.png", self.path.name, self.marks())
 
     def __enter__(self) -> Self:
+        threading.excepthook = _without_what_comes_again
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._board is not None:
-            self._board.close()
+        try:
+            if self._board is not None:
+                with needing_room(self.path):
+                    self._board.close()
+        finally:
+            threading.excepthook = threading.__excepthook__
+
+
+def _without_what_comes_again(args: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread tells of a full disk, and then whoever logs is told too."""
+    if not (isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL):
+        threading.__excepthook__(args)

@@ -39,8 +39,11 @@ class Engine(Infers, Protocol):
     def frames(self) -> int:
         """F: of each window, the last so many frames come out of a detector."""
 
-    def keep(self, parity: Mapping[str, float] | None = None) -> None:
-        """Let the next start find what was compiled, with the figures of its comparison with the reference."""
+    def keep(self, parity: Mapping[str, float] | None = None) -> str:
+        """Let the next start find what was compiled, with the figures of its comparison with the reference.
+
+        Returns why it will not, in a few words, or "".
+        """
 
     def discard(self) -> None:
         """Forget what was compiled."""

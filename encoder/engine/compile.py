@@ -51,7 +51,7 @@ def compile_engine(
     """The bundle's engine: OpenVINO where it is installed (`auto`), else PyTorch.
 
     `precision`: None is the backend's best for this bundle and device. `threads` bounds its CPU threads. `frames`: of
-    each window only the last so many come out (None: all). `say` is told what takes long.
+    each window only the last so many come out (None: all). `say` is told what takes long, and if nothing can be kept.
     Raises ValueError if the backend is unknown, not installed, or cannot be used here, and `ParityError` if the
     compiled engine differs from the bundle's reference; such an engine is closed and nothing of it stays cached.
     """
@@ -70,11 +70,13 @@ def compile_engine(
     except MemoryError as error:
         raise ValueError(f"the engine {backend} needs more memory than there is; end what else runs here") from error
     try:
-        engine.keep(check_parity(engine, bundle.reference()))
+        unkept = engine.keep(check_parity(engine, bundle.reference()))
     except ValueError:
         engine.discard()
         engine.close()
         raise
+    if unkept:
+        say(f"the engine {engine.name} is compiled anew at every start, for it cannot be kept in {unkept}")
     return engine
 
 

@@ -8,11 +8,14 @@ shape are up to a third faster.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -22,7 +25,7 @@ from ..graph import engine_graph
 from ..graph.int8 import is_calibrated
 from . import F32, Precision, check_windows
 from .batches import in_sizes, shares
-from .sidecar import scratch_beside, seal_all, unseal_all
+from .sidecar import scratch_beside, seal_all, unseal_all, why_unkept
 
 # OpenVINO's name for what is not in int8, in each precision.
 _TYPES: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -70,12 +73,14 @@ class OpenVinoEngine:
         made = json.dumps([self._made_for, self._made_from])
         key = hashlib.sha256(made.encode()).hexdigest()[:16]
         self.cache = bundle.engine_cache() / f"{self.name}-{self.precision}-{key}"
-        if not unseal_all(self.cache, made_from=self._made_from, made_for=self._made_for):
+        self._scratch: Path | None = None
+        self._is_kept = unseal_all(self.cache, made_from=self._made_from, made_for=self._made_for)
+        if not self._is_kept:
             shutil.rmtree(self.cache, ignore_errors=True)
-        self._scratch = None if self.cache.is_dir() else scratch_beside(self.cache)
+            self._scratch = scratch_beside(self.cache)
         settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": _TYPES[self.precision]}
-        if (kept := self._scratch or (self.cache if self.cache.is_dir() else None)) is not None:
-            settings["CACHE_DIR"] = str(kept)
+        if (place := self.cache if self._is_kept else self._scratch) is not None:
+            settings["CACHE_DIR"] = str(place)
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
@@ -87,6 +92,7 @@ class OpenVinoEngine:
                 size: self._alone if size == self._streams == 1 else _Compiled(core, model, size, beside)
                 for size in self._sizes
             }
+            self._models = len({id(model) for model in (self._alone, *self._together.values())})
         except RuntimeError as error:
             self.discard()
             reason = str(error).strip().splitlines()[-1]
@@ -114,16 +120,24 @@ class OpenVinoEngine:
                 self._together[piece.stop - piece.start].finish(stream, result[piece])
         return result
 
-    def keep(self, parity: Mapping[str, float] | None = None) -> None:
-        """Let the next start find these compiled models, with the figures of their comparison beside them."""
+    def keep(self, parity: Mapping[str, float] | None = None) -> str:
+        """Let the next start find these compiled models; see `Engine.keep`."""
+        if self._is_kept:
+            return ""
         if self._scratch is None:
-            return
+            return why_unkept(self.cache)
+        why = ""
         try:
+            # What OpenVINO could not write it passes over in silence.
+            if len(list(self._scratch.glob("*.blob"))) < self._models:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             seal_all(self._scratch, made_from=self._made_from, made_for=self._made_for, parity=parity)
             self._scratch.rename(self.cache)
-        except OSError:  # the disk is full, or another process was first, whose engine is as good
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        self._scratch = None
+        except OSError as error:
+            if not self.cache.is_dir():  # else another process was first, whose engine is as good
+                why = why_unkept(self.cache, error)
+        self._drop_scratch()
+        return why
 
     def discard(self) -> None:
         """Forget these compiled models, wherever they lie."""

@@ -119,6 +119,13 @@ def scratch_beside(cache: Path) -> Path | None:
         return None
 
 
+def why_unkept(cache: Path, error: OSError | None = None) -> str:
+    """Why nothing is cached there, and how to mend it; without an error there was no scratch directory."""
+    if error is None:
+        return f"{cache.parent} cannot be written; let SKELSTREAM_CACHE name another folder"
+    return f"{cache.parent}: {error.strerror or error}; make room there"
+
+
 def put_in_place(scratch: Path, cache: Path) -> None:
     """Let the scratch folder become the cache, in place of an older one. It never raises; the scratch is gone then.
 

@@ -21,7 +21,7 @@ from . import F32, Precision, check_windows
 from .batches import Recent, pieces
 from .building import BuildProgress, progress_bar, stoppable
 from .cuda import CapturedGraph, CudaError, DeviceMemory, PinnedArray, Stream, select_gpu, use_gpu
-from .sidecar import Facts, add_parity, put_in_place, scratch_beside, seal, unseal
+from .sidecar import Facts, add_parity, put_in_place, scratch_beside, seal, unseal, why_unkept
 
 _ENGINE, _TIMINGS = "model.engine", "timings.cache"
 _TUNED_FOR = 8  # windows in a batch: what several live streams bring at once
@@ -65,6 +65,7 @@ class TensorRtEngine:
         self._timings = bundle.engine_cache() / f"tensorrt-timings-{kind}"
         self._scratch: Path | None = None
         self._new_timings: Path | None = None
+        self._unkept = ""
         self._made_for = {"tensorrt": trt.__version__, "gpu": gpu.name, "compute_capability": gpu.capability}
         self._made_from = {
             "graph_sha256": hashlib.sha256(graph).hexdigest(),
@@ -85,16 +86,21 @@ class TensorRtEngine:
         assert self._session is not None, "the engine is closed"
         return self._session.infer(joints_BCTVM)
 
-    def keep(self, parity: Mapping[str, float] | None = None) -> None:
-        """Let the next start find this engine, with the figures of its comparison with the reference beside it."""
+    def keep(self, parity: Mapping[str, float] | None = None) -> str:
+        """Let the next start find this engine; see `Engine.keep`."""
         if self._scratch is not None:
-            if parity is not None:
-                add_parity(self._scratch, parity)
-            put_in_place(self._scratch, self.cache)
+            try:
+                if parity is not None:
+                    add_parity(self._scratch, parity)
+                put_in_place(self._scratch, self.cache)
+            except OSError as error:
+                self._unkept = why_unkept(self.cache, error)
+                shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
         if self._new_timings is not None:
             put_in_place(self._new_timings, self._timings)
             self._new_timings = None
+        return self._unkept
 
     def discard(self) -> None:
         """Forget this engine, wherever it lies."""
@@ -139,11 +145,12 @@ class TensorRtEngine:
         """A scratch folder with the content, or None where it cannot be written: then it is not kept."""
         scratch = scratch_beside(cache)
         if scratch is None:
+            self._unkept = why_unkept(cache)
             return None
         try:
             seal(scratch, name, content, made_from=made_from, made_for=self._made_for)
         except OSError as error:
-            self._say(f"{name} is not kept: {error.strerror or error}")
+            self._unkept = why_unkept(cache, error)
             shutil.rmtree(scratch, ignore_errors=True)
             return None
         return scratch

@@ -65,8 +65,9 @@ class TorchEngine:
         check_windows(joints_BCTVM, self._window_shape)
         return self._model.infer(joints_BCTVM)
 
-    def keep(self, parity: Mapping[str, float] | None = None) -> None:
+    def keep(self, parity: Mapping[str, float] | None = None) -> str:
         """Nothing: there is no compiled file."""
+        return ""
 
     def discard(self) -> None:
         """Nothing: there is no compiled file."""

@@ -15,9 +15,9 @@ from itertools import pairwise
 import numpy as np
 
 from ...encoder.clock import HZ
-from ..wire import UNKNOWN, Decision, Event, Preview, Tracks
+from ..wire import UNKNOWN, Decision, Event, Lost, Preview, Tracks, replaced
 from .pictures import Pictures
-from .snapshot import WINDOW_S, Latency, LogEntry, PersonView, RunView, Skeleton, Status
+from .snapshot import WINDOW_S, CameraView, Latency, LogEntry, PersonView, RunView, Skeleton, Status
 
 _RATE_S = 3.0  # frame rates are measured over this long
 _LATENCY_S = 10.0
@@ -77,6 +77,7 @@ class Camera:
         self.heard_at = -math.inf
         self.posed_at = -math.inf
         self.ended = False
+        self.said_lost: Lost | None = None
         self.decided = -math.inf
         self.frames: deque[tuple[float, int]] = deque()  # captured_at, seq
         self.poses: deque[float] = deque()  # captured_at
@@ -103,6 +104,17 @@ class Camera:
             self.frames.append((message.captured_at, message.seq))
             while self.frames[0][0] < self.frames[-1][0] - _RATE_S:
                 self.frames.popleft()
+
+    @property
+    def lost(self) -> Lost | None:
+        """What was said when the camera was lost, until a frame that was taken later has come."""
+        said = self.said_lost
+        return said if said is not None and self.captured_at <= said.at else None
+
+    def lose(self, message: Lost) -> None:
+        """Note that there are no pictures; said again, for whatever reason, it is lost since the first time."""
+        self.ended = False
+        self.said_lost = message if self.lost is None else replaced(message, at=self.lost.at)
 
     def tracks(self, message: Tracks, at: float) -> None:
         self.posed_at = at
@@ -175,9 +187,22 @@ class Camera:
     def status(self, at: float) -> Status:
         if self.ended:
             return "ended"
+        if self.lost is not None:
+            return "lost"
         if at - self.heard_at > _SILENT_S:
             return "waiting"
         return "nobody" if not self.present and at - self.posed_at <= _SILENT_S else "live"
+
+    def view(self, name: str, at: float) -> CameraView:
+        status = self.status(at)
+        lost = self.lost if status == "lost" else None
+        return CameraView(
+            name=name,
+            status=status,
+            reason=lost.reason if lost is not None else "",
+            lost_at=lost.at if lost is not None else None,
+            people=len(self.present) if status == "live" else 0,
+        )
 
     def fps(self, at: float) -> float | None:
         if len(self.frames) < 2 or at - self.heard_at > _SILENT_S:

@@ -14,6 +14,7 @@ import time
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from .access import Access
 from .hub import STATE_HZ, Hub
 
 MAX_CLIENTS = 16
@@ -24,13 +25,18 @@ _TRY_AGAIN_LATER, _GOING_AWAY, _UNSUPPORTED = 1013, 1001, 1003  # WebSocket clos
 class Clients:
     """All clients of one server; every method runs on its event loop."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, access: Access) -> None:
+        self._hub, self._access = hub, access
         self._clients: set[_Client] = set()
 
     async def serve(self, websocket: WebSocket) -> None:
-        """Keep this accepted connection supplied until it closes; one too many is told so and closed at once."""
+        """Keep this connection supplied until it closes; one too many is told so and closed at once."""
+        if not self._access.admits(websocket):
+            await websocket.close()  # before it is accepted: the browser sees 403
+            return
+        await websocket.accept()
         if len(self._clients) >= MAX_CLIENTS:
+            self._access.refused("too many viewers")
             await websocket.close(_TRY_AGAIN_LATER, f"{MAX_CLIENTS} viewers are connected already")
             return
         client = _Client(websocket, self._hub)

@@ -16,7 +16,7 @@ from typing import Any
 from ...encoder.layout import NTU25
 from ..wire import Preview, Tracks
 from .snapshot import WINDOW_S, Picture
-from .state import Feed, ViewState
+from .state import Feed, ViewState, Watched
 
 STATE_HZ = 15.0
 _FEED_WAIT_S = 0.1  # how long a stop may have to wait for the feed
@@ -68,6 +68,11 @@ class Hub:
                     self._states.clear()
                 self._states[camera] = (now, revision, text)
         return revision, text
+
+    def watched(self) -> Watched:
+        """How the pipeline is."""
+        with self._lock:
+            return self._state.watched(at=time.monotonic())
 
     def log(self, camera: str | None) -> str:
         with self._lock:

@@ -2,8 +2,8 @@
 
     skelstream view              then open http://127.0.0.1:8765
 
-The page is for the machine's own user: the server binds to loopback unless told otherwise, and answers a browser only
-under a name that no other web site can take, so that no page elsewhere can look through the camera.
+The page is for the machine's own user: the server binds to loopback unless told otherwise, and asks for a token where
+other machines can reach it (`access.py`). For whoever supervises the machine there are /healthz, /readyz and /metrics.
 """
 
 from __future__ import annotations
@@ -11,27 +11,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
+from . import health, metrics
+from .access import Access
 from .clients import Clients
 from .hub import Hub
-from .state import Feed
+from .state import Feed, Watched
 
-_STOP_POLL_S = 0.05
+_TURN_S = 0.05
 _GRACE_S = 0.3  # from the good-bye to the clients until those that do not answer are cut off
 _PAGE = {
     "/": ("index.html", "text/html"),
@@ -42,6 +41,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 
@@ -71,26 +71,34 @@ def serve(
     classes: Sequence[str],
     host: str = "127.0.0.1",
     port: int = 8765,
+    token: str = "",
     stop: threading.Event | None = None,
+    refused: Callable[[str], object] = lambda reason: None,
+    turned: Callable[[], object] = lambda: None,
 ) -> None:
     """Serve the page at http://host:port until `stop` is set; without one, until SIGTERM or SIGINT.
 
-    `classes` are the bundle's, the background first. Raises ValueError when the port is in use (before the feed is
-    read), and whatever the feed raises.
+    `classes` are the bundle's, the background first. `token` (`token_for`) is asked for, where there is one. In this
+    thread `refused` is told why somebody was turned away (`access.REFUSALS`), and `turned` called 20 times a second.
+    Raises ValueError when the port is in use (before the feed is read) or other machines can reach it without a token,
+    and whatever the feed raises.
     """
+    access = Access(host, port, token, refused)
     with listen(host, port) as listener, _stopping(stop) as stopped:
         hub = Hub(feed, classes)
-        asyncio.run(_run(hub, host, listener, stopped))
+        asyncio.run(_run(hub, access, listener, stopped, turned))
     if hub.failure is not None:
         raise hub.failure
 
 
-async def _run(hub: Hub, host: str, listener: socket.socket, stopped: threading.Event) -> None:
-    clients = Clients(hub)
+async def _run(
+    hub: Hub, access: Access, listener: socket.socket, stopped: threading.Event, turned: Callable[[], object]
+) -> None:
+    clients = Clients(hub, access)
     loop = asyncio.get_running_loop()
     hub.on_picture = lambda: loop.call_soon_threadsafe(clients.wake)
     config = uvicorn.Config(
-        app(clients, host),
+        app(hub, clients, access),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -101,7 +109,8 @@ async def _run(hub: Hub, host: str, listener: socket.socket, stopped: threading.
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     hub.start()
     while not (stopped.is_set() or hub.failure is not None or serving.done()):
-        await asyncio.sleep(_STOP_POLL_S)
+        turned()
+        await asyncio.sleep(_TURN_S)
     await asyncio.to_thread(hub.stop)
     clients.dismiss()
     server.should_exit = True
@@ -121,45 +130,43 @@ class _Server(uvicorn.Server):
         yield
 
 
-def app(clients: Clients, host: str) -> Starlette:
-    """The ASGI application: three files and one WebSocket at /live. `host` is the address that it is bound to."""
+def app(hub: Hub, clients: Clients, access: Access) -> Starlette:
+    """The ASGI application: the page's three files and its WebSocket at /live; /healthz, /readyz and /metrics."""
 
     def page(path: str) -> Route:
         name, media_type = _PAGE[path]
         content = (Path(__file__).parent / "page" / name).read_bytes()
 
         async def get(request: Request) -> Response:
-            if not _trusted(request.headers.get("host", ""), host):
-                return PlainTextResponse("open this page as localhost, or by the machine's IP address\n", 403)
-            return Response(content, media_type=media_type, headers=_HEADERS)
+            return access.answer(request) or Response(content, media_type=media_type, headers=_HEADERS)
 
         return Route(path, get)
 
-    async def live(websocket: WebSocket) -> None:
-        name = websocket.headers.get("host", "")
-        if not _trusted(name, host) or websocket.headers.get("origin") != f"http://{name}":
-            await websocket.close()  # before it is accepted: the browser sees 403
-            return
-        await websocket.accept()
-        await clients.serve(websocket)
+    def state(path: str, name: str, judge: Callable[[Watched], bool]) -> Route:
+        async def get(request: Request) -> Response:
+            if (answer := access.misnamed(request)) is not None:
+                return answer
+            watched = hub.watched()
+            good = judge(watched)
+            said = {name: good, **(health.details(watched) if access.knows(request) else {})}
+            return JSONResponse(said, 200 if good else 503, headers=_HEADERS)
 
-    return Starlette(routes=[*map(page, _PAGE), WebSocketRoute("/live", live)])
+        return Route(path, get)
 
+    async def measured(request: Request) -> Response:
+        if (answer := access.answer(request)) is not None:
+            return answer
+        return Response(metrics.exposition(hub.watched()), headers={**_HEADERS, "Content-Type": metrics.CONTENT_TYPE})
 
-def _trusted(name: str, host: str) -> bool:
-    """Whether the browser reached us under a name that is ours.
-
-    Another site's name can be made to point at this machine, and its page would then count as ours (DNS rebinding). An
-    IP address cannot, nor can localhost, nor the host that we were told to bind.
-    """
-    try:
-        hostname = urlsplit(f"//{name}").hostname or ""
-        if hostname in ("localhost", host.lower()):
-            return True
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
+    return Starlette(
+        routes=[
+            *map(page, _PAGE),
+            state("/healthz", "alive", health.alive),
+            state("/readyz", "ready", health.ready),
+            Route("/metrics", measured),
+            WebSocketRoute("/live", clients.serve),
+        ]
+    )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 
 WINDOW_S = 30.0  # how far back the timeline reaches
 
-Status = Literal["waiting", "live", "nobody", "ended"]
+Status = Literal["waiting", "live", "nobody", "lost", "ended"]
 
 
 class PersonView(TypedDict):
@@ -51,20 +51,28 @@ class LogEntry(TypedDict):
 
 
 class StageView(TypedDict):
-    """A stage's health. `drops` sums its counters of dropped things; `dropping` says that the sum has just grown."""
+    """A stage's health. `drops` sums its counters of dropped things; `dropping` says that the sum has just grown.
+    `age_s` is how old its newest frame is, where it should have one.
+    """
 
     stage: str
     pid: int
     state: Literal["starting", "ready", "stale", "ended", "failed", "silent"]
     drops: int
     dropping: bool
+    age_s: float | None
     gauges: dict[str, float]
     message: str
 
 
 class CameraView(TypedDict):
+    """A camera; while it is lost, why, and since when (`lost_at`, Unix seconds). `people` are in its picture now."""
+
     name: str
     status: Status
+    reason: str
+    lost_at: float | None
+    people: int
 
 
 class Latency(TypedDict):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from ..wire import UNKNOWN, AnyMessage, Decision, End, Event, Preview, Report, Tracks
+from ..wire import UNKNOWN, AnyMessage, Decision, End, Event, Lost, Preview, Report, Tracks
 from .camera import Camera, skeletons
 from .snapshot import CameraView, LogEntry, Picture, Snapshot, StageView
 
@@ -25,6 +26,14 @@ class Feed(Protocol):
 
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None when none came within `timeout_s` seconds."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How the pipeline is: of every stage the newest report and how the stage is now, and every camera."""
+
+    stages: list[tuple[Report, StageView]]
+    cameras: list[CameraView]
 
 
 class ViewState:
@@ -63,6 +72,8 @@ class ViewState:
             case Event():
                 label = self.classes.index(message.action) if message.action in self.classes else UNKNOWN
                 self._camera(message.camera).event(message, label)
+            case Lost():
+                self._camera(message.camera).lose(message)
             case End():
                 self._camera(message.camera).ended = True
             case Report():
@@ -70,7 +81,15 @@ class ViewState:
 
     def cameras(self, *, at: float) -> list[CameraView]:
         """Every camera that was heard of, in the order in which they came."""
-        return [CameraView(name=name, status=camera.status(at)) for name, camera in self._cameras.items()]
+        return [camera.view(name, at) for name, camera in self._cameras.items()]
+
+    def watched(self, *, at: float) -> Watched:
+        """How the pipeline is. Of processes of one name the newest report counts: the stage was started again."""
+        newest: dict[str, _Stage] = {}
+        for (name, _), stage in sorted(self._stages.items(), key=lambda item: item[1].heard_at):
+            newest[name] = stage
+        stages = sorted(newest.items(), key=lambda item: _pipeline_order(item[0]))
+        return Watched([(stage.report, stage.view(at)) for _, stage in stages], self.cameras(at=at))
 
     def snapshot(self, camera: str | None = None, *, at: float) -> Snapshot:
         """What is shown of a camera now; without a name, or for one not heard of, the first camera."""
@@ -90,7 +109,7 @@ class ViewState:
             runs=shown.runs(),
             log_revision=shown.log_revision,
             cameras=self.cameras(at=at),
-            stages=[stage.view(at) for _, stage in sorted(self._stages.items(), key=_pipeline_order)],
+            stages=self._stages_shown(at),
         )
 
     def log(self, camera: str | None = None) -> list[LogEntry]:
@@ -122,20 +141,24 @@ class ViewState:
 
     def _report(self, report: Report, at: float) -> None:
         key = (report.stage, report.pid)
-        if key not in self._stages:
-            # A stage that was started again replaces those before it that work no more.
-            for other, stage in list(self._stages.items()):
-                if other[0] == report.stage and stage.view(at)["state"] in ("silent", "ended", "failed"):
-                    del self._stages[other]
-            if len(self._stages) >= _STAGES:
-                del self._stages[min(self._stages, key=lambda k: self._stages[k].heard_at)]
-        self._stages.setdefault(key, _Stage()).update(report, at)
+        if key not in self._stages and len(self._stages) >= _STAGES:
+            del self._stages[min(self._stages, key=lambda k: self._stages[k].heard_at)]
+        self._stages.setdefault(key, _Stage(at)).update(report, at)
+
+    def _stages_shown(self, at: float) -> list[StageView]:
+        """The stages in the order of the pipeline; those that work no more only until another takes their place."""
+        for (name, pid), stage in list(self._stages.items()):
+            younger = (other.began_at > stage.heard_at for key, other in self._stages.items() if key[0] == name)
+            if stage.view(at)["state"] in ("silent", "ended", "failed") and any(younger):
+                del self._stages[name, pid]
+        return [stage.view(at) for _, stage in sorted(self._stages.items(), key=lambda item: _pipeline_order(*item[0]))]
 
 
 class _Stage:
-    """What a stage reported last."""
+    """What a stage's process reported last."""
 
-    def __init__(self) -> None:
+    def __init__(self, began_at: float) -> None:
+        self.began_at = began_at
         self.heard_at = -math.inf
         self.drops = 0
         self.dropped_at = -math.inf
@@ -147,20 +170,21 @@ class _Stage:
         self.report, self.heard_at, self.drops = report, at, drops
 
     def view(self, at: float) -> StageView:
-        working = self.report.state in ("starting", "ready")
+        working = self.report.state in ("starting", "ready", "stale")
+        age_s = self.report.gauges.get("age_s")
         return StageView(
             stage=self.report.stage,
             pid=self.report.pid,
             state="silent" if working and at - self.heard_at > _STAGE_SILENT_S else self.report.state,
             drops=self.drops,
             dropping=at - self.dropped_at <= _DROPPING_S,
+            age_s=None if age_s is None else round(age_s + at - self.heard_at, 3),
             gauges={name: value for name, value in self.report.gauges.items() if math.isfinite(value)},
             message=self.report.message,
         )
 
 
-def _pipeline_order(item: tuple[tuple[str, int], object]) -> tuple[int, str, int]:
-    stage, pid = item[0]
+def _pipeline_order(stage: str, pid: int = 0) -> tuple[int, str, int]:
     return next((i for i, name in enumerate(_ORDER) if stage.startswith(name)), len(_ORDER)), stage, pid
 
 

@@ -16,7 +16,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from ..wire import UNKNOWN
-from .snapshot import WINDOW_S, LogEntry, Snapshot, Status, drops
+from .snapshot import WINDOW_S, CameraView, LogEntry, Snapshot, Status, drops
 from .state import Feed, ViewState
 
 _REDRAW_S = 1 / 8
@@ -29,6 +29,7 @@ _WORDS: dict[Status, str] = {
     "waiting": "waiting for the camera",
     "live": "live",
     "nobody": "nobody in the picture",
+    "lost": "camera lost",
     "ended": "stream ended",
 }
 
@@ -71,7 +72,7 @@ def _print_lines(feed: Feed, state: ViewState, console: Console, stop: threading
             state.apply(message, at=now)
         for camera in state.cameras(at=now):
             name = camera["name"]
-            lines = [*_log_lines(state.log(name)), f"{name}  {_WORDS[camera['status']]}"]
+            lines = [*_log_lines(state.log(name)), f"{name}  {_WORDS[camera['status']]}  {_loss(camera)}".rstrip()]
             for line in lines:
                 if line not in known.get(name, []):
                     console.print(Text(line if line == lines[-1] else f"{name}  {line}"), soft_wrap=True)
@@ -104,7 +105,8 @@ def screen(state: ViewState, *, width: int, height: int, at: float) -> Renderabl
 
 def _camera(state: ViewState, view: Snapshot, width: int, height: int) -> list[Text | Rule]:
     people = _people(state, view)
-    head = [_headline(view), *people, _axis(width)]
+    losses = [_loss(camera) for camera in view["cameras"] if camera["name"] == view["camera"]]
+    head = [_headline(view), *(Text(f" {loss}", style="red") for loss in losses if loss), *people, _axis(width)]
     tail: list[Text | Rule] = [Rule("events", style="dim", align="left"), *_events(state, view)]
     lanes = _lanes(state, view, width, max(1, height - len(head) - min(len(tail), 4)))
     return [*head, *lanes, *tail][:height]
@@ -115,11 +117,19 @@ def _headline(view: Snapshot) -> Text:
     latency = view["latency"]
     late = f"{latency['p50_ms']:.0f} ms (p95 {latency['p95_ms']:.0f})" if latency else "– ms"
     lost = drops(view["stages"])
-    style = "bold green" if view["status"] == "live" else "bold yellow"
+    style = {"live": "bold green", "lost": "bold red"}.get(view["status"], "bold yellow")
     line = Text.assemble((f"{view['camera']}", "bold"), "  ", (_WORDS[view["status"]], style))
     line.append(f"  {fps}  latency {late}  ")
     line.append(f"{lost} dropped", "yellow" if lost else "")
     return line
+
+
+def _loss(camera: CameraView) -> str:
+    """Why a camera is lost, and since when; of any other nothing."""
+    if camera["lost_at"] is None:
+        return ""
+    since = time.strftime("%H:%M:%S", time.localtime(camera["lost_at"]))
+    return f"{camera['reason']}; since {since}, tried again until it is back"
 
 
 def _people(state: ViewState, view: Snapshot) -> list[Text | Rule]:
@@ -181,7 +191,7 @@ def _events(state: ViewState, view: Snapshot) -> list[Text]:
 
 
 def _stages(view: Snapshot) -> list[Text | Rule]:
-    signs = {"ready": ("✓", "green"), "ended": ("■", "dim"), "failed": ("✕", "bold red")}
+    signs = {"ready": ("✓", "green"), "stale": ("!", "yellow"), "ended": ("■", "dim"), "failed": ("✕", "bold red")}
     line = Text()
     for stage in view["stages"]:
         sign, style = signs.get(stage["state"], ("?", "yellow"))

@@ -21,6 +21,11 @@ from .messages import AnyMessage, Frame, Scores, Window
 
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
 _KINDS = {kind.__name__.encode() for kind in get_args(AnyMessage)}
+# A network may swallow everything without a word: a peer that answers no heartbeat is cut off, and sought again.
+_FAR = {
+    zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500, zmq.HEARTBEAT_TTL: 2000, zmq.CONNECT_TIMEOUT: 1000,
+    zmq.RECONNECT_IVL: 100, zmq.RECONNECT_IVL_MAX: 1000, zmq.HANDSHAKE_IVL: 2000,
+}  # fmt: skip
 _TAG = struct.Struct("<8sQ")  # who publishes, and how many messages of this kind they have published before
 _MOST_PUBLISHERS = 256
 _BUS_QUEUE = 512  # messages for each listener: seconds, and with pictures 20 MB at most
@@ -60,6 +65,8 @@ class _Socket:
             if isinstance(endpoint, Link):
                 lock(self._socket, endpoint.key)
                 self._socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing waits for whoever has not let us in yet
+                for option, milliseconds in _FAR.items():
+                    self._socket.setsockopt(option, milliseconds)
             (self._socket.bind if bind else self._socket.connect)(address)
         except zmq.ZMQError as error:
             self._socket.close()

@@ -43,6 +43,7 @@ from skelstream.stream.wire import (
     Decision,
     End,
     Event,
+    Lost,
     Preview,
     Publisher,
     Report,
@@ -435,6 +436,40 @@ def test_without_a_terminal_there_is_a_line_for_every_start_and_end() -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [(80, 24), (40, 12)])
+def test_the_terminal_says_which_camera_is_lost_and_which_stage_is_stale(size: tuple[int, int]) -> None:
+    lost = Lost(camera="door", at=1e9 + 9, reason="it was unplugged")
+    state = fed(tracks(60), preview(0, "garden"), lost, report("pose", state="stale"), report("track"))
+    console = Console(file=io.StringIO(), width=size[0], height=size[1], force_terminal=True, record=True)
+    console.print(screen(state, width=size[0], height=size[1], at=0.0))
+    lines = console.export_text(styles=False).splitlines()
+    assert len(lines) <= size[1]
+    assert lines[0].startswith("door  camera lost") and lines[1].startswith(" it was unplugged; since ")
+    (garden,) = [line for line in lines if line.startswith("garden")]
+    assert "live" in garden
+    (stages,) = [line for line in lines if "✓ track" in line]
+    assert stages.startswith("! pose")
+
+
+def test_without_a_terminal_there_is_a_line_when_a_camera_is_lost_and_when_it_is_back() -> None:
+    feed, stop, out = QueueFeed(), threading.Event(), io.StringIO()
+    console = Console(file=out, width=20)
+    thread = threading.Thread(target=run_terminal, args=(feed, CLASSES, console), kwargs={"stop": stop})
+    thread.start()
+    feed.put(tracks(0), Lost(camera="door", at=1e9 + 9, reason="it was unplugged"))
+    until(lambda: "camera lost" in out.getvalue(), "the loss")
+    feed.put(tracks(300))
+    until(lambda: out.getvalue().count("live") == 2, "the camera's being back")
+    stop.set()
+    thread.join()
+    since = time.strftime("%H:%M:%S", time.localtime(1e9 + 9))
+    assert [" ".join(line.split()) for line in out.getvalue().splitlines()] == [
+        "door live",
+        f"door camera lost it was unplugged; since {since}, tried again until it is back",
+        "door live",
+    ]
+
+
 def test_on_a_terminal_the_screen_is_redrawn_in_place() -> None:
     feed, stop, out = QueueFeed(), threading.Event(), io.StringIO()
     console = Console(file=out, width=80, height=24, force_terminal=True)
@@ -467,12 +502,12 @@ def answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def serving(feed: Any, port: int) -> Iterator[None]:
+def serving(feed: Any, port: int, **options: Any) -> Iterator[None]:
     stop, failures = threading.Event(), []
 
     def run() -> None:
         try:
-            serve(feed, classes=CLASSES, port=port, stop=stop)
+            serve(feed, classes=CLASSES, port=port, stop=stop, **options)
         except Exception as error:
             failures.append(error)
 
@@ -567,14 +602,15 @@ def test_only_our_own_page_may_watch(host: str, origin: str | None, welcome: boo
 
 
 def test_the_seventeenth_viewer_is_turned_away_until_one_leaves() -> None:
-    port = free_port()
-    with serving(QueueFeed(), port), contextlib.ExitStack() as stack:
+    port, refused = free_port(), queue.SimpleQueue[str]()
+    with serving(QueueFeed(), port, refused=refused.put), contextlib.ExitStack() as stack:
         clients = [stack.enter_context(viewer(port)) for _ in range(16)]
         for client in clients:
             assert json.loads(client.recv(timeout=PATIENCE_S))["type"] == "hello"
         with viewer(port) as late, pytest.raises(ConnectionClosed) as closed:
             late.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1013
+        assert refused.get(timeout=PATIENCE_S) == "too many viewers" and refused.empty()
         clients[0].close()
 
         def room() -> bool:
@@ -780,6 +816,52 @@ def test_the_page_says_what_it_is_waiting_for(page: Any) -> None:
         feed.put(End(camera="door"))
         shows(page, "#notice", "stream ended")
     shows(page, "#notice", "connecting…")
+
+
+def test_the_page_says_that_the_camera_is_lost_why_and_since_when(page: Any) -> None:
+    port, feed = free_port(), QueueFeed()
+    with serving(feed, port):
+        page.goto(f"http://127.0.0.1:{port}/")
+        with streaming(feed, decision(0, (2,) * 60)):
+            shows(page, "#people .action", "wave")
+            page.wait_for_selector("#picture[data-seq]", state="visible")
+        feed.put(Lost(camera="door", at=1e9 + 9000, reason="it was unplugged"))
+        shows(page, "#status-text", "camera lost")
+        since = page.evaluate("new Date(1000 * (1e9 + 9000)).toLocaleTimeString()")
+        lost = f"camera lost\nit was unplugged\nsince {since}; it is tried again until it is back"
+        assert page.locator("#notice").inner_text() == lost
+        assert page.locator("#people .action").count() == 0
+        with streaming(feed, from_seq=30 * 9001):
+            shows(page, "#status-text", "live")
+            assert page.locator("#notice").is_hidden()
+
+
+def test_the_page_shows_a_stale_stage_in_amber(page: Any) -> None:
+    port, feed = free_port(), QueueFeed()
+    stale = msgspec.structs.replace(report("pose", state="stale", gauge=2.0), gauges={"age_s": 60.0})
+    with serving(feed, port), streaming(feed, stale, report("camera")):
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("#stages .ready >> text=camera")
+        assert "stale · no frame for 60." in page.locator("#stages .stale .detail").inner_text()
+        colours = "[...document.querySelectorAll('#stages .sign')].map((sign) => getComputedStyle(sign).color)"
+        assert page.evaluate(colours) == ["rgb(52, 211, 153)", "rgb(251, 191, 36)"]  # page.css: --good, --warn
+
+
+def test_the_page_opens_with_the_token_alone_and_says_when_it_is_no_longer_good(page: Any) -> None:
+    port, feed = free_port(), QueueFeed()
+    with serving(feed, port, host="0.0.0.0", token="the-token-of-today"), streaming(feed):
+        assert page.goto(f"http://127.0.0.1:{port}/").status == 401
+        assert "needs its token" in page.inner_text("body")
+        page.goto(f"http://127.0.0.1:{port}/?token=the-token-of-today")
+        assert page.url == f"http://127.0.0.1:{port}/"
+        shows(page, "#status-text", "live")
+        assert page.evaluate("document.cookie") == ""  # no script can read it
+        page.reload()
+        shows(page, "#status-text", "live")
+    with serving(feed, port, host="0.0.0.0", token="the-token-of-tomorrow"), streaming(feed):
+        page.wait_for_selector("#notice >> text=token is no longer good")
+        page.goto(f"http://127.0.0.1:{port}/?token=the-token-of-tomorrow")
+        shows(page, "#status-text", "live")
 
 
 def test_the_page_connects_again_after_the_server_was_restarted(page: Any) -> None:

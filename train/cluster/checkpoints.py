@@ -10,6 +10,7 @@ whatever is there is whole. What cannot be read all the same is passed over for 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -20,6 +21,8 @@ from typing import Any, Literal
 
 import torch
 from pyarrow import fs
+
+from ...encoder.full_disk import needing_room
 
 Better = Literal["lower", "higher"]
 _NAME = re.compile(r"step-(\d{8})\.pt")
@@ -99,9 +102,15 @@ class Checkpoints:
     def _write(self, name: str, content: bytes) -> None:
         # A name of its own for each attempt: a worker that is believed dead may still be writing.
         unfinished = f"{self._folder}/.{name}.{uuid.uuid4().hex}"
-        with self._files.open_output_stream(unfinished) as file:
-            file.write(content)
-        self._files.move(unfinished, f"{self._folder}/{name}")
+        with needing_room(Path(self._folder)):
+            try:
+                with self._files.open_output_stream(unfinished) as file:
+                    file.write(content)
+                self._files.move(unfinished, f"{self._folder}/{name}")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._files.delete_file(unfinished)
+                raise
 
 
 def filesystem(storage: str) -> tuple[fs.FileSystem, str]:

@@ -13,8 +13,10 @@ const UNKNOWN = -1; // a movement that is none of the classes, or of which too l
 const NOTICES = {
   connecting: "connecting…",
   full: "too many viewers are watching; trying again…",
+  stranger: "this page's token is no longer good; open the address that skelstream told when it was started",
   waiting: "waiting for the camera",
   nobody: "nobody in the picture",
+  lost: "camera lost",
   ended: "stream ended",
   live: "live",
 };
@@ -92,9 +94,16 @@ function connect() {
   socket.onclose = ({ code }) => {
     clock.freeze();
     showStatus(code === 1013 ? "full" : "connecting");
+    if (code === 1006) askWhether();
     retryTimer = setTimeout(connect, retry_ms);
     retry_ms = Math.min(1.6 * retry_ms, 4000);
   };
+}
+
+// A browser does not tell a page why its WebSocket was refused; a server that was started again has another token.
+async function askWhether() {
+  const answer = await fetch("/", { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 401) showStatus("stranger");
 }
 
 function say(message) {
@@ -331,9 +340,16 @@ function showStatus(status) {
   const notice = byId("notice");
   const bare = status === "live" && image.hidden; // people are known, but no picture has come
   notice.hidden = status === "live" && !bare;
-  setText(notice, bare ? "no picture of this camera" : NOTICES[status]);
+  setText(notice, bare ? "no picture of this camera" : status === "lost" ? lossOf(state.camera) : NOTICES[status]);
   notice.classList.toggle("low", status === "nobody");
+  notice.classList.toggle("long", status === "lost" || status === "stranger");
   stage.classList.toggle("away", !["live", "nobody"].includes(status));
+}
+
+function lossOf(name) {
+  const camera = state.cameras.find((one) => one.name === name);
+  const since = new Date(1000 * camera.lost_at).toLocaleTimeString();
+  return `camera lost\n${camera.reason}\nsince ${since}; it is tried again until it is back`;
 }
 
 function showState() {
@@ -365,6 +381,7 @@ function showCameras() {
   fill(byId("cameras"), state.cameras, make, (button, camera) => {
     setText(button, camera.name);
     button.title = NOTICES[camera.status];
+    button.dataset.status = camera.status;
     button.setAttribute("aria-pressed", camera.name === state.camera);
   });
 }
@@ -388,7 +405,8 @@ function makeProbability() {
 function showPeople() {
   const people = state.people;
   byId("no-people").hidden = people.length > 0;
-  setText(byId("no-people"), state.status === "waiting" ? "Nobody yet." : "Nobody in the picture.");
+  const nobody = { waiting: "Nobody yet.", lost: "The camera sees nobody." };
+  setText(byId("no-people"), nobody[state.status] ?? "Nobody in the picture.");
   fill(byId("people"), people, makePerson, (item, person) => {
     item.style.setProperty("--person", colourOf(person.person));
     item.classList.toggle("idle", !person.action);
@@ -432,7 +450,7 @@ function showVitals() {
   byId("dropped").classList.toggle("growing", growing);
 }
 
-const SIGNS = { starting: "…", ready: "✓", ended: "■", failed: "✕", silent: "?" };
+const SIGNS = { starting: "…", ready: "✓", stale: "!", ended: "■", failed: "✕", silent: "?" };
 
 function gaugeText(stageName, gauge, value) {
   const name = gauge.startsWith(`${stageName}_`) ? gauge.slice(stageName.length) : `_${gauge}`;
@@ -453,7 +471,8 @@ function showStages() {
   fill(byId("stages"), state.stages, make, (item, one) => {
     item.className = one.state + (one.dropping ? " dropping" : "");
     const gauges = Object.entries(one.gauges).map(([name, value]) => gaugeText(one.stage, name, value));
-    const words = one.state === "ready" ? gauges.slice(0, 1).map((gauge) => gauge.measure) : [one.state, ...(one.message ? [one.message] : [])];
+    const age = one.state === "stale" && one.age_s !== null ? `no frame for ${one.age_s.toFixed(1)} s` : "";
+    const words = one.state === "ready" ? gauges.slice(0, 1).map((gauge) => gauge.measure) : [one.state, age, one.message].filter(Boolean);
     const [sign, name, detail, lost] = item.children;
     setText(sign, SIGNS[one.state]);
     sign.setAttribute("aria-label", one.state);
