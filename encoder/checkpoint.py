@@ -8,6 +8,7 @@ tensors and plain containers are read; a file that holds anything else is refuse
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from .config import AnyEncoderConfig, DSTEConfig, STTRConfig
 from .skeleton_encoder import SkeletonEncoder
 
 _MAX_BYTES = 8 << 30  # ten times the largest that the authors' training writes, its optimiser's state included
+_UNFOLDED = 4  # times as large as the file: some of the authors' weights are in it once under two names
 
 # Theirs -> ours inside a layer. `tpe.pe` is a constant and `DSA.attn` repeats `CA.attn`: neither is read.
 _DSTE_LAYER = re.compile(r"(?P<stream>[ts])_tr(?P<second>1?)\.(?P<rest>(CA|DSA)\..+)")
@@ -56,12 +58,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         _check_size(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what there is to say of the file is said below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises six kinds for a bad file; one is pickle's own, which is not imported here
         raise ValueError(f"cannot read the checkpoint {path}: {_reason(error)}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} is not a USDRL checkpoint: it has no 'state_dict' of tensors")
+    # A view may show one number as often as it likes; whoever copies it needs memory for each.
+    if sum(value.numel() * value.element_size() for value in state.values()) > _UNFOLDED * path.stat().st_size:
+        raise ValueError(f"cannot read the checkpoint {path}: its tensors would unfold to far more than it has bytes")
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
@@ -151,8 +157,15 @@ def _check_size(path: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of torch's explanation, which goes on for paragraphs, or the error's name."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """Torch's explanation without its paragraphs, which advise to execute what is in the file."""
+    text = str(error)
+    if named := re.search(r"GLOBAL ([\w.]+)", text):
+        return f"it names {named[1]}, and is not executed; a checkpoint holds tensors and plain containers alone"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RuntimeError | ValueError) and "weights_only" not in text:
+        return next(iter(text.splitlines()), "")[:200]
+    return f"it is damaged, or was not written by torch ({type(error).__name__})"
 
 
 def _backbone(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from ..stream.pose_model import ensure_pose_model
 from ..stream.settings import Settings
 from ..stream.view.terminal import run_terminal
 from ..stream.wire import SHOWN, End, Subscriber
+from .lifecycle import Phase
 from .live import interruption
 from .log import Log
 from .supervisor import StageFailed, Supervisor
@@ -55,13 +56,14 @@ def run_pose_stages(settings: Settings, *, log_json: bool) -> int:
 def run_stage(kind: str, settings: Settings, *, log_json: bool) -> int:
     """One stage beside others that were started elsewhere, until it ends or Ctrl-C."""
     log = Log(json=log_json)
-    with interruption() as interrupted, Supervisor(settings, tell=log.tell) as supervisor:
+    with interruption() as interrupted, Supervisor(settings, spares=True, tell=log.tell) as supervisor:
         try:
             # Several detectors may be at one place: each has a name of its own.
-            supervisor.start(kind, f"-{os.getpid()}" if kind == "detect" else "")
+            instance = f"-{os.getpid()}" if kind == "detect" else ""
+            supervisor.start(kind, instance)
             while not interrupted.wait(_WATCH_S):
                 supervisor.watch()
-                if not supervisor.pids():
+                if supervisor.phase(kind + instance) is Phase.STOPPED:
                     return 0
         except StageFailed as failure:
             log.tell("", str(failure))

@@ -209,7 +209,8 @@ class Supervisor:
         if stage.life.phase is Phase.FAILED:
             raise StageFailed(_given_up(name, stage, code), wrong_request=code == WRONG_REQUEST)
         if stage.life.phase is Phase.WAITING:
-            self._tell("", f"{name} {_how(code)}; it is started again")
+            why = f" ({stage.last_words})" if code > 0 and stage.last_words else ""
+            self._tell("", f"{name} {_how(code)}{why}; it is started again")
 
     def _keep_spares(self, now: float) -> None:
         for kind in _SPARED if self._wants_spares else ():

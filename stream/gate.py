@@ -32,6 +32,7 @@ from .wire import (
     Feeder,
     Inbox,
     Link,
+    Lost,
     Preview,
     Publisher,
     Report,
@@ -45,7 +46,7 @@ from .wire import (
     wait_any,
 )
 
-_TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Report)  # by peers, through "reports"
+_TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Lost, Report)  # by peers, through "reports"
 _LARGEST = {"windows": 1 << 18, "reports": 4 << 20, "events": 1 << 10, "work": 1 << 20, "ends": 1 << 10}
 _ROUND_S, _LOOK_S, _LOG_S = 0.05, 1.0, 60.0
 _AT_ONCE = 64  # messages of a door in a round: whoever floods one delays no other
@@ -72,7 +73,7 @@ class Admission:
             return "unknown key"
         if isinstance(message, Report):
             return None if abs(now - message.at) < _BEHIND_S else "stale or future"
-        if not isinstance(message, Window | Tracks | Preview | End) or "camera" not in peer.roles:
+        if not isinstance(message, Window | Tracks | Preview | Lost | End) or "camera" not in peer.roles:
             return "wrong role"
         if self._owners.setdefault(message.camera, peer.name) != peer.name:
             return "another's camera"
@@ -82,9 +83,10 @@ class Admission:
         if isinstance(message, End):
             self._forget(message.camera)
             return None
-        if not -_AHEAD_S < now - message.captured_at < _BEHIND_S:
+        at = message.at if isinstance(message, Lost) else message.captured_at
+        if not -_AHEAD_S < now - at < _BEHIND_S:
             return "stale or future"
-        return self._disorder(message, now)
+        return None if isinstance(message, Lost) else self._disorder(message, now)
 
     def _disorder(self, message: Window | Tracks | Preview, now: float) -> str | None:
         if isinstance(message, Preview):
@@ -148,7 +150,9 @@ class Gate:
         with ExitStack() as opened:
             enter = opened.enter_context
             self._windows = enter(Inbox(door("windows"), queue=64, bind=True, largest=_LARGEST["windows"]))
-            self._reports = enter(Subscriber(door("reports"), (Tracks, Report), bind=True, largest=_LARGEST["reports"]))
+            self._reports = enter(
+                Subscriber(door("reports"), (Tracks, Lost, Report), bind=True, largest=_LARGEST["reports"])
+            )
             self._events = enter(Publisher(door("events"), bind=True, largest=_LARGEST["events"]))
             self._ends = enter(Publisher(door("ends"), bind=True, largest=_LARGEST["ends"]))
             self._work = enter(WorkServer(door("work"), largest=_LARGEST["work"]))

@@ -36,11 +36,11 @@ def write_whole(path: Path, text: str) -> None:
 
 def append_whole(path: Path, text: str) -> None:
     """Add text to the end of a file, whole or not at all. Raises `DiskFull`."""
-    with needing_room(path), path.open("a") as file:
-        size = os.fstat(file.fileno()).st_size
+    with needing_room(path), path.open("ab", buffering=0) as file:
+        size, rest = file.tell(), text.encode()
         try:
-            file.write(text)
-            file.flush()
+            while rest:
+                rest = rest[file.write(rest) :]
         except OSError:
-            os.truncate(path, size)
+            file.truncate(size)
             raise

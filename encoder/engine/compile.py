@@ -76,7 +76,7 @@ def compile_engine(
         engine.close()
         raise
     if unkept:
-        say(f"the engine {engine.name} is compiled anew at every start, for it cannot be kept in {unkept}")
+        say(f"the engine {engine.name} is compiled anew at every start, as it cannot be kept: {unkept}")
     return engine
 
 

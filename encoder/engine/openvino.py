@@ -92,7 +92,6 @@ class OpenVinoEngine:
                 size: self._alone if size == self._streams == 1 else _Compiled(core, model, size, beside)
                 for size in self._sizes
             }
-            self._models = len({id(model) for model in (self._alone, *self._together.values())})
         except RuntimeError as error:
             self.discard()
             reason = str(error).strip().splitlines()[-1]
@@ -128,8 +127,8 @@ class OpenVinoEngine:
             return why_unkept(self.cache)
         why = ""
         try:
-            # What OpenVINO could not write it passes over in silence.
-            if len(list(self._scratch.glob("*.blob"))) < self._models:
+            # OpenVINO writes one for each size, and passes over in silence what it could not write.
+            if len(list(self._scratch.glob("*.blob"))) < len(self._sizes):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             seal_all(self._scratch, made_from=self._made_from, made_for=self._made_for, parity=parity)
             self._scratch.rename(self.cache)

@@ -79,7 +79,11 @@ class _Socket:
         return Knocks(self._socket)
 
     def _parts(self) -> list[zmq.Frame]:
-        parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        """What has come; nothing where what was waiting turned out to be of a kind that is not listened to."""
+        try:
+            parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return []
         if self._knows_senders:
             self.sender = str(parts[-1].get("User-Id"))
         return parts
@@ -138,8 +142,10 @@ class Inbox(_Socket):
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""
         while self._wait(timeout_s):
+            parts = self._parts()
             try:
-                return joined([part.buffer for part in self._parts()])
+                if parts:
+                    return joined([part.buffer for part in parts])
             except MalformedMessage:
                 self.malformed += 1
         return None
@@ -219,7 +225,8 @@ class Subscriber(_Socket):
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""
         while self._wait(timeout_s):
-            parts = self._parts()
+            if not (parts := self._parts()):
+                continue
             try:
                 if len(parts) == 3 and len(parts[2].buffer) == _TAG.size:
                     message = decode(parts[1].buffer)
@@ -284,7 +291,9 @@ class WorkServer(_Socket):
     def receive(self, timeout_s: float) -> tuple[bytes, list[Scores]] | None:
         """(detector, its scores; none if it only says that it is free), or None after `timeout_s`."""
         while self._wait(timeout_s):
-            worker, *parts = self._parts()
+            if not (received := self._parts()):
+                continue
+            worker, *parts = received
             try:
                 scores = [decode(part.buffer) for part in parts if len(part.buffer)]
             except MalformedMessage:

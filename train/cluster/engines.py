@@ -35,6 +35,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ...encoder.bundle import CONFIG, GRAPH, REFERENCE, SHIPPED, WEIGHTS, Bundle
 from ...encoder.engine.compile import TOLERANCE, ParityError, check_parity, compile_engine
 from ...encoder.engine.target import Target
+from ...encoder.full_disk import needing_room
 from ..whole_file import write_whole
 from .connect import Node, nodes, on_node
 
@@ -296,13 +297,19 @@ def _compile(parcel: Mapping[str, bytes], target: Target, threads: int, frames: 
         _write_folder(directory, parcel)
         bundle = Bundle.load(directory)  # which verifies every digest
         begun = time.perf_counter()
-        engine = compile_engine(bundle, target.backend, precision=target.precision, threads=threads, frames=frames)
+        told: list[str] = []
+        engine = compile_engine(
+            bundle, target.backend, precision=target.precision, threads=threads, frames=frames, say=told.append
+        )
         try:
             seconds = time.perf_counter() - begun
             difference = check_parity(engine, bundle.reference())["largest_difference"]
         finally:
             engine.close()
-        return _Made(engine.precision, seconds, difference, _read_engines(bundle.engine_cache()))
+        files = _read_engines(bundle.engine_cache())
+        if told and not files:
+            raise ValueError(told[-1])
+        return _Made(engine.precision, seconds, difference, files)
 
 
 def _read_engines(cache: Path) -> dict[str, bytes]:
@@ -318,7 +325,8 @@ def _kept(bundle: Bundle, job: _Job, made: _Made | str) -> Compiled:
     host = job.node.host if job.node else ""
     if not isinstance(made, str):
         try:
-            install(bundle.engine_cache(), made.files)
+            with needing_room(bundle.engine_cache()):
+                install(bundle.engine_cache(), made.files)
         except (OSError, ValueError) as error:
             made = _first_line(error)
     if isinstance(made, str):
