@@ -314,9 +314,17 @@ def _corrupt(directory: Path, what: str) -> ValueError:
     return ValueError(f"corrupt bundle {directory}: {what}; {mend}")
 
 
+def _inside(directory: Path, name: str) -> Path:
+    """A file of the bundle; not one elsewhere that a link leads to, nor what is no file and never ends."""
+    path = directory / name
+    if path.exists() and (path.resolve().parent != directory.resolve() or not path.is_file()):
+        raise _corrupt(directory, f"{name} is no file of the bundle's own")
+    return path
+
+
 def _read(directory: Path, name: str) -> bytes:
     """The whole of a small file, its size checked first."""
-    path = directory / name
+    path = _inside(directory, name)
     try:
         if path.stat().st_size > _MAX_BYTES[name]:
             raise _corrupt(directory, f"{name} is larger than {_MAX_BYTES[name]} bytes")
@@ -326,7 +334,7 @@ def _read(directory: Path, name: str) -> bytes:
 
 
 def _verify(directory: Path, name: str, sha256: str, size: int) -> None:
-    path = directory / name
+    path = _inside(directory, name)
     try:
         actual = path.stat().st_size
         if actual != size:

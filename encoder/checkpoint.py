@@ -12,6 +12,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,12 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises ValueError if the file is not one of theirs, holds anything but tensors and plain containers, or would unfold
     to more than it is.
     """
-    try:
-        _check_size(path)
-        with warnings.catch_warnings(action="ignore"):  # what there is to say of the file is said below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises six kinds for a bad file; one is pickle's own, which is not imported here
-        raise ValueError(f"cannot read the checkpoint {path}: {_reason(error)}") from error
+    content = load_checkpoint(path)
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} is not a USDRL checkpoint: it has no 'state_dict' of tensors")
@@ -69,6 +65,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if sum(value.numel() * value.element_size() for value in state.values()) > _UNFOLDED * path.stat().st_size:
         raise ValueError(f"cannot read the checkpoint {path}: its tensors would unfold to far more than it has bytes")
     return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def load_checkpoint(path: Path) -> Any:
+    """What `torch.save` wrote, on the CPU: tensors and plain containers. ValueError if it is anything else."""
+    try:
+        _check_size(path)
+        with warnings.catch_warnings(action="ignore"):  # what there is to say of the file is said below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises six kinds for a bad file; one is pickle's own, which is not imported here
+        raise ValueError(f"cannot read the checkpoint {path}: {_reason(error)}") from error
 
 
 def encoder_of(state: dict[str, Tensor]) -> AnyEncoderConfig:

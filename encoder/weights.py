@@ -46,13 +46,23 @@ def load_model(bundle: Bundle) -> Deployed:
     """The bundle's model on the CPU, in evaluation mode. Raises ValueError if its weights do not fit its config."""
     c = bundle.config
     kind = _MODELS[c.task]
-    model = kind(kind.Config(encoder=c.encoder, classes=c.classes, modality=c.modality, normalisation=c.normalisation))
+    config = kind.Config(encoder=c.encoder, classes=c.classes, modality=c.modality, normalisation=c.normalisation)
     try:
-        model.load_state_dict(unpack(bundle.weights.read_bytes()))
+        state = unpack(bundle.weights.read_bytes())
+        with torch.device("meta"):  # nothing is allocated by the config's word alone
+            shapes = kind(config).state_dict()
+        if wrong := [n for n in shapes.keys() | state.keys() if _shape(shapes, n) != _shape(state, n)]:
+            raise ValueError(f"{len(wrong)} of them are missing, unknown or of another shape, such as {min(wrong)}")
+        model = kind(config)
+        model.load_state_dict(state)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"corrupt bundle {bundle.directory}: its weights do not fit its config: {reason}") from error
     return model.eval()
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
 
 
 def load_detector(bundle: Bundle) -> Detector:

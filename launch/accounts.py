@@ -46,15 +46,23 @@ class Accounts:
                 handed_on = received
                 break
             dropped = _dropped(counts, stage)
-            frames_dropped += dropped
+            frames_dropped.update(dropped)  # which keeps what is negative, as += does not
             handed_on = counts.get("sent", 0)
             frames_dropped[f"{stage}: lost with its process"] += received - dropped.total() - handed_on
+        windows_dropped: Counter[str] = Counter()
         window, decode = counters.get("window", {}), counters.get("decode", {})
-        windows_dropped = _dropped(window, "window") + _dropped(decode, "decode")
-        windows_dropped["window: lost with its process"] += (
-            window.get("windows", 0) - window.get("sent", 0) - _dropped(window, "window").total()
-        )
-        windows_dropped["decode: lost on the way"] += window.get("sent", 0) - decode.get("windows", 0)
+        arrived = window.get("windows", 0)
+        for stage in ("window", "gate"):  # a gate where the two are on different machines
+            if stage in counters:
+                counts = counters[stage]
+                windows_dropped[f"{stage}: lost on the way"] += arrived - counts.get("windows", 0)
+                windows_dropped.update(_dropped(counts, stage))
+                arrived = counts.get("sent", 0)
+                windows_dropped[f"{stage}: lost with its process"] += (
+                    counts.get("windows", 0) - arrived - _dropped(counts, stage).total()
+                )
+        windows_dropped.update(_dropped(decode, "decode"))
+        windows_dropped["decode: lost on the way"] += arrived - decode.get("windows", 0)
         windows_dropped["decode: lost with its process"] += (
             decode.get("windows", 0) - decode.get("scored", 0) - _dropped(decode, "decode").total()
         )

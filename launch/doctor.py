@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
+import shutil
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +22,20 @@ from ..encoder.bundle import Bundle, available_bundles
 from ..encoder.engine.compile import compile_engine
 from ..stream.actor import Script
 from ..stream.draw import Look, View, background, draw_scene
+from ..stream.elsewhere import FIRST_PORT, PORTS
 from ..stream.pose import PoseEstimator
 from ..stream.pose_model import ensure_pose_model
+from ..stream.settings import Settings
+from ..stream.view.server import listen
+from ..stream.vitals import Counters
 from ..stream.wire import Frame
+from .lifecycle import Phase
+from .supervisor import Supervisor
 
 _PACKAGES = ("numpy", "mediapipe", "opencv-contrib-python", "openvino", "pyzmq", "msgspec", "starlette", "torch")
+_LEAST_DISK_GB, _LEAST_MEMORY_GB = 0.5, 1.5
+_RESTART_S = 30.0
+_TIME_ERROR = 5
 _OTHER_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python-headless")
 
 
@@ -56,8 +69,8 @@ def examine() -> int:
     webcams = sorted(str(path) for path in Path("/dev").glob("video*"))
     console.print(f"webcams: {', '.join(webcams) or 'none (live uses the drawn actor)'}")
     checks: dict[str, Callable[[], str]] = {
-        "one OpenCV": _one_opencv, "detector": _detector, "pose": _pose, "sockets": _sockets,
-        "keys": _keys,
+        "one OpenCV": _one_opencv, "detector": _detector, "pose": _pose, "sockets": _sockets, "keys": _keys,
+        "room": _room, "supervision": _supervision, "ports": _ports, "clock": _clock,
     }  # fmt: skip
     failed = 0
     for name, check in checks.items():
@@ -115,8 +128,6 @@ def _pose() -> str:
 
 
 def _sockets() -> str:
-    import tempfile
-
     from ..stream.stage import Place
     from ..stream.wire import End, Inbox, Outbox
 
@@ -138,3 +149,86 @@ def _keys() -> str:
     store = KeyStore(default_store())
     good = [peer for peer in store.peers() if not peer.revoked]
     return f"CURVE works; {len(good)} peers may come through a gate ({store.folder})"
+
+
+def _room() -> str:
+    """For sockets, vitals and logs, for recordings, and for the stages' memory."""
+    folder = Path(tempfile.gettempdir())
+    free_gb, memory_gb = shutil.disk_usage(folder).free / 1e9, _memory_gb()
+    if free_gb < _LEAST_DISK_GB:
+        raise ValueError(f"{folder} has {free_gb:.1f} GB left; make room there, or set TMPDIR to another folder")
+    if memory_gb is not None and memory_gb < _LEAST_MEMORY_GB:
+        raise ValueError(f"{memory_gb:.1f} GB of memory are free; the stages with their spares need {_LEAST_MEMORY_GB}")
+    return f"{free_gb:.0f} GB in {folder}" + (f", {memory_gb:.1f} GB of memory" if memory_gb is not None else "")
+
+
+def _memory_gb() -> float | None:
+    """What programs may still take; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1e6 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _supervision() -> str:
+    """A stage is killed: its counts must outlive it, and another must take its place."""
+    with Supervisor(Settings(folder="")) as supervisor:
+
+        def after(pid: int | None) -> int:
+            until = time.monotonic() + _RESTART_S
+            while supervisor.phase("track") is not Phase.READY or supervisor.pids().get("track") == pid:
+                if time.monotonic() > until:
+                    raise ValueError(f"a stage was not ready within {_RESTART_S:.0f} s; is this machine overloaded?")
+                supervisor.watch()
+                time.sleep(0.02)
+            return supervisor.pids()["track"]
+
+        supervisor.start("track")
+        first = after(None)
+        page = Counters(supervisor.settings.place.vitals("track"))
+        page["doctor"] += 1
+        began = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        after(first)
+        if supervisor.counters()["track"].get("doctor") != 1:
+            raise ValueError(
+                f"what a stage noted in {tempfile.gettempdir()} is gone with it; set TMPDIR to a local disk"
+            )
+        return f"a stage that was killed was back after {time.monotonic() - began:.1f} s, its counts kept"
+
+
+def _ports() -> str:
+    """The page's port and the gate's."""
+    wanted = [8765, *(FIRST_PORT + n for n in PORTS.values())]
+    taken = [str(port) for port in wanted if _is_taken(port)]
+    if taken:
+        return f"in use: {', '.join(taken)}; give `live` or `gate` another --port, unless skelstream runs there"
+    return f"{wanted[0]} for the page and {wanted[1]} to {wanted[-1]} for a gate are free"
+
+
+def _is_taken(port: int) -> bool:
+    try:
+        listen("127.0.0.1", port).close()
+    except ValueError:
+        return True
+    return False
+
+
+def _clock() -> str:
+    """A gate takes what was captured no more than 5 s from now: both machines' clocks must be right."""
+    synchronised = _synchronised()
+    if synchronised is None:
+        return "nobody here knows whether the clock is right; a gate refuses machines that are 5 s apart"
+    if not synchronised:
+        return "not synchronised; a gate refuses machines whose clocks are 5 s apart (on Debian: apt install chrony)"
+    return "synchronised"
+
+
+def _synchronised() -> bool | None:
+    """Whether the kernel has been told that its clock is right (Linux, adjtimex); None if that cannot be known."""
+    if sys.platform != "linux":
+        return None
+    state = ctypes.create_string_buffer(256)  # struct timex, of which only the result counts
+    result = ctypes.CDLL(None).adjtimex(state)
+    return None if result < 0 else result != _TIME_ERROR

@@ -132,6 +132,7 @@ class Gate:
         self._stage, self._store, self._host, self._port = stage, store, host, port
         self._admission = Admission()
         self._refused: Counter[str] = Counter()
+        self._counted: Counter[str] = Counter()
         self._opened = ExitStack()
         self._keeper = Doorkeeper(store.refuses)
         try:
@@ -195,8 +196,10 @@ class Gate:
         self._refused["malformed"] += sum(socket.malformed for socket in doors)
         for socket in doors:
             socket.malformed = 0
-        for reason, count in self.refused().items():
-            self._stage.counters[f"refused: {reason}"] = count
+        refused = self.refused()
+        for reason, count in (refused - self._counted).items():
+            self._stage.count(f"refused: {reason}", count)
+        self._counted = refused
 
     def refused(self) -> Counter[str]:
         """How many peers and messages were refused, by reason."""
@@ -245,10 +248,12 @@ class Gate:
             if not isinstance(message, Window | End):
                 self._refused["wrong door"] += 1
             elif self._admitted(message, self._windows.sender) is not None:
-                self._stage.count("windows")
                 must = isinstance(message, End) or message.last
-                if not self._to_decode.send(message, 0.5 if must else 0):
-                    self._stage.count("dropped")
+                handed_on = self._to_decode.send(message, 0.5 if must else 0)
+                if isinstance(message, Window):
+                    self._stage.count("windows")
+                    self._stage.count("sent" if handed_on else "dropped: queue full")
+                    self._stage.passed(message.captured_at)
 
     def _take_reports(self) -> None:
         for message in self._waiting(self._reports):

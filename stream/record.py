@@ -10,7 +10,6 @@ What is written is on the disk half a second later: a power cut takes no more.
 
 from __future__ import annotations
 
-import errno
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..encoder.full_disk import FULL
 from .recording_file import MAGIC, RecordingFile, frame, read_file
 from .segments import Limits, Segments, check_folder, finished, segments_in
 from .wire import AnyMessage, Decision, End, Event, Lost, Tracks
@@ -25,7 +25,6 @@ from .wire import AnyMessage, Decision, End, Event, Lost, Tracks
 KINDS: tuple[type[AnyMessage], ...] = (Tracks, Decision, Event, Lost, End)
 _SYNC_EVERY_S = 0.5
 _RETRY_S = 2.0  # after the disk refused something
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Recorder:
@@ -50,7 +49,7 @@ class Recorder:
             try:
                 self._open(self._begun)
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in FULL:
                     raise ValueError(f"cannot write {path}: {error.strerror}; choose another place") from error
                 self._failed(error, self._begun)
 
@@ -129,7 +128,7 @@ class Recorder:
 
     def _failed(self, error: OSError, now: float) -> None:
         self._failed_at = now
-        mend = "make room there" if error.errno in _FULL else "mend that"
+        mend = "make room there" if error.errno in FULL else "mend that"
         self.trouble = (
             f"cannot write {self._path}: {error.strerror}; {mend}, and the recording goes on (what comes until then is "
             "missing in it)"

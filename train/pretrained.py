@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..encoder.build import build_encoder
 from ..encoder.bundle import Bundle
+from ..encoder.checkpoint import load_checkpoint
 from ..encoder.config import AnyEncoderConfig, encoder_config, suited_normalisation
 from ..encoder.detector import Detector
 from ..encoder.modality import MODALITIES, Modality
@@ -50,8 +51,8 @@ def load_pretrained(path: str) -> Pretrained:
     """
     checkpoint = Path(path) / "checkpoint.pt"
     if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if not {"encoder", "config", "modality", "normalisation"} <= state.keys():
+        state = load_checkpoint(checkpoint)
+        if not (isinstance(state, dict) and {"encoder", "config", "modality", "normalisation"} <= state.keys()):
             raise ValueError(f"{checkpoint} is no pretraining run's; give the folder that `train pretrain` wrote")
         encoder = build_encoder(encoder_config(state["config"]))
         encoder.load_state_dict(state["encoder"])

@@ -23,6 +23,7 @@ from typing import Any, Self
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from ..encoder.checkpoint import load_checkpoint
 from ..encoder.full_disk import FULL, needing_room
 from .curves import draw_curves
 from .whole_file import append_whole, whole_file, write_whole
@@ -46,7 +47,7 @@ class RunFolder:
         path = self.path / "checkpoint.pt"
         if not path.is_file():
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = load_checkpoint(path)
         self.cut_back(state["step"])
         return state
 

@@ -103,7 +103,10 @@ def unseal_all(folder: Path, *, made_from: Facts, made_for: Facts) -> bool:
     if found.verdict != "good":
         return False
     try:
-        here = {path.name: _digest(path) for path in folder.iterdir() if path.name not in (LISTED, SIDECAR)}
+        files = [path for path in folder.iterdir() if path.name not in (LISTED, SIDECAR)]
+        if not all(path.is_file() for path in files):  # a pipe would never end
+            return False
+        here = {path.name: _digest(path) for path in files}
     except OSError:
         return False
     same: bool = here == json.loads(found.content)
@@ -166,8 +169,8 @@ def _short(value: object) -> str:
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:
     path = folder / SIDECAR
-    if path.stat().st_size > _MAX_SIDECAR_BYTES:
-        raise ValueError(f"its sidecar is larger than {_MAX_SIDECAR_BYTES} bytes")
+    if not path.is_file() or path.stat().st_size > _MAX_SIDECAR_BYTES:
+        raise ValueError(f"its sidecar is no file, or larger than {_MAX_SIDECAR_BYTES} bytes")
     try:
         text = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

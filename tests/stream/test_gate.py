@@ -4,14 +4,18 @@ nothing in and nothing out; what is repeated, stale, or another's is refused; an
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -22,7 +26,7 @@ from hypothesis import strategies as st
 from skelstream.stream.elsewhere import PORTS, Elsewhere
 from skelstream.stream.gate import Admission, Gate
 from skelstream.stream.keys import KeyStore, Peer, Role, read_key
-from skelstream.stream.stage import Place, Stage
+from skelstream.stream.stage import Place, Stage, resident_mb
 from skelstream.stream.wire import (
     Bus,
     ClientKey,
@@ -371,3 +375,48 @@ def test_with_a_damaged_key_store_the_gate_stands_and_lets_nobody_in(site: Site)
             return isinstance(site.windows.receive(0.1), Window)
 
         assert soon(passes)
+
+
+FLOOD = """
+import json, socket, sys
+from skelstream.stream.wire import ClientKey, Link, Publisher
+address, host, port, key = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.stdin.readline())
+with Publisher(Link(address, ClientKey(**key))) as publisher:
+    print("floods", flush=True)
+    while True:
+        for _ in range(1000):  # rubbish with a good key, as fast as it can
+            publisher._socket.send_multipart([b"Tracks", b"\\xdd\\xff\\xff\\xff\\xff" * 2000, b"x" * 16])
+        with socket.socket() as link:  # and noise without any
+            link.settimeout(0.2)
+            try:
+                link.connect((host, port))
+                link.sendall(b"\\xff" + bytes(100_000))
+            except OSError:
+                pass
+"""
+
+
+def test_whoever_floods_the_gate_delays_nobody_and_fills_no_memory(site: Site) -> None:
+    hostile = site.elsewhere(site.key("mallory", "camera", "viewer")).link("bus-in")
+    good = site.elsewhere(site.key("kitchen", "camera"))
+    assert isinstance(hostile, Link) and isinstance(hostile.key, ClientKey)
+    words = [hostile.address, "127.0.0.1", str(site.port + PORTS["windows"])]
+    flood = subprocess.Popen([sys.executable, "-c", FLOOD, *words], stdin=PIPE, stdout=PIPE, text=True)
+    assert flood.stdin is not None and flood.stdout is not None
+    try:
+        with Feeder(good.link("windows"), queue=8) as feeder:
+            assert feeder.send(window(0), 10.0) and isinstance(site.windows.receive(10.0), Window)
+            before = resident_mb()
+            flood.stdin.write(json.dumps(asdict(hostile.key)) + "\n")
+            flood.stdin.flush()
+            assert flood.stdout.readline() == "floods\n"
+            assert soon(lambda: site.gate.refused()["malformed"] > 100)
+            for index in range(1, 120):
+                assert feeder.send(window(index), 5.0)
+                received = site.windows.receive(5.0)
+                assert isinstance(received, Window) and received.index == index
+                time.sleep(1 / 60)
+            assert flood.poll() is None and resident_mb() - before < 60
+    finally:
+        flood.kill()
+        flood.communicate()
