@@ -194,12 +194,12 @@ class CaptureSource:
                 t = stamp if t + 0.2 * step < stamp < t + 60 else t + step
 
     def _breaks_off(self, frames: int) -> bool:
-        """Whether what has no frame after these has not just ended: a webcam never does, a file that is gone did not,
-        and behind a URL may be a video of so many frames."""
-        if isinstance(self._target, int):
+        """Whether what has no frame after these has not just ended: a webcam never does, a video (also one behind a
+        URL) does after all its frames, and a file that is shorter than it says must still be there."""
+        if 0 < self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= frames + 1:
+            return False
+        if not isinstance(self._target, Path):
             return True
-        if isinstance(self._target, str):
-            return not 0 < self._capture.get(cv2.CAP_PROP_FRAME_COUNT) <= frames + 1
         try:
             with self._target.open("rb") as file:
                 return not file.read(1)

@@ -10,7 +10,7 @@ import pytest
 
 from skelstream.encoder.layout import NTU25
 from skelstream.stream.actor import ACTIONS, Script
-from skelstream.stream.camera import open_source
+from skelstream.stream.camera import SourceLost, _host, open_source
 from skelstream.stream.skeleton_file import read_clip
 
 
@@ -130,3 +130,49 @@ def test_what_is_no_skeleton_file_or_clip_is_said_in_one_line(tmp_path: Path, sp
     with pytest.raises(ValueError) as caught:
         read_clip(spec.format(file=path, other=tmp_path / "other.npz"))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_video_that_stops_before_its_end_is_lost_only_if_its_file_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for i in range(40):
+        writer.write(np.full((48, 64, 3), 6 * i, np.uint8))
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])  # it was never finished: what is there is all there is
+    frames = open_source(str(path)).frames()
+    assert 5 < len(list(frames)) < 40
+    frames = open_source(str(path)).frames()
+    next(frames)
+    path.unlink()  # its mount is gone
+    with pytest.raises(SourceLost, match="no more pictures"):
+        list(frames)
+
+
+def test_a_folder_that_is_gone_is_lost(tmp_path: Path) -> None:
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((8, 8, 3), i, np.uint8))
+    frames = open_source(str(tmp_path)).frames()
+    next(frames)
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(SourceLost, match=r"2\.png is gone"):
+        list(frames)
+
+
+def test_a_live_source_shows_the_time_since_its_epoch() -> None:
+    source = open_source("actor:3", width=160, height=120, duration_s=60.0, epoch=time.monotonic() - 20.0)
+    frame = next(source.frames())
+    assert 20.0 <= frame.t < 21.0
+    np.testing.assert_array_equal(frame.image, source.picture(frame.t))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://guard:secret@10.0.0.9:554/door?key=secret", "rtsp-10.0.0.9"),
+        ("http://secret@[fd00::2]/x", "http-fd00::2"),
+        ("rtsp:///nowhere", "rtsp-camera"),
+    ],
+)
+def test_a_network_camera_is_called_by_its_place_alone(url: str, name: str) -> None:
+    assert _host(url) == name

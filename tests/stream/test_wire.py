@@ -1,6 +1,7 @@
 """The wire: what goes in comes out, and what is no message of ours is refused."""
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,40 @@ def test_the_bus_brings_everybody_what_they_asked_for(place: Place) -> None:
             assert isinstance(ends.receive(2.0), End)
             assert isinstance(both.receive(2.0), Tracks) and isinstance(both.receive(2.0), End)
             assert not publisher.wanted(Frame)
+    finally:
+        bus.close()
+
+
+def test_a_listener_that_has_stalled_delays_nobody_and_knows_what_it_missed(place: Place) -> None:
+    """Pictures of 40 kB to two listeners, of whom one takes nothing for a while."""
+    bus = Bus(place.here("bus-in"), place.here("bus-out"))
+    picture = b"\xff\xd8" + bytes(40_000)
+
+    def preview(seq: int) -> Preview:
+        return Preview(camera="c", t=float(seq), captured_at=time.time(), seq=seq, size=(640, 480), jpeg=picture)
+
+    try:
+        with (
+            Publisher(place.link("bus-in")) as publisher,
+            Subscriber(place.link("bus-out"), (Preview,)) as awake,
+            Subscriber(place.link("bus-out"), (Preview, End)) as stalled,
+        ):
+            while not (publisher.wanted(Preview) and publisher.wanted(End)):
+                pass
+            before, slowest = resident_mb(), 0.0
+            for seq in range(4000):
+                publisher.publish(preview(seq))
+                received = awake.receive(2.0)
+                assert isinstance(received, Preview) and received.seq == seq
+                slowest = max(slowest, time.time() - received.captured_at)
+            assert awake.missed == 0 and slowest < 1.0
+            assert resident_mb() - before < 160  # the queues of this listener, in the bus and here, and no more
+            heard = 0
+            while isinstance(stalled.receive(0.2), Preview):
+                heard += 1
+            publisher.publish(preview(4000))
+            assert isinstance(last := stalled.receive(2.0), Preview) and last.seq == 4000
+            assert 0 < heard < 4000 and stalled.missed == 4000 - heard
     finally:
         bus.close()
 
