@@ -325,6 +325,7 @@ def _feed(
     for window_due in due:
         window = window_of(window_due, hop, start, probes_PCTVM)
         while (left := window.captured_at + clock - time.monotonic()) > 0 and not interrupted.is_set():
+            link.flush()
             time.sleep(min(left, 0.1))
         if interrupted.is_set():
             return
@@ -332,7 +333,7 @@ def _feed(
         if heard.span[0] <= window.captured_at < heard.span[1]:
             heard.waiting.add((window.camera, window.captured_at))
             heard.lateness_s.append(late)
-        heard.refused += not link.send(window, 0)
+        heard.refused += link.offer(window).dropped is not None
         heard.listen(bus, 0)
         if time.monotonic() - watched > 0.5:
             watched = time.monotonic()

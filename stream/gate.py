@@ -248,12 +248,16 @@ class Gate:
             if not isinstance(message, Window | End):
                 self._refused["wrong door"] += 1
             elif self._admitted(message, self._windows.sender) is not None:
-                must = isinstance(message, End) or message.last
-                handed_on = self._to_decode.send(message, 0.5 if must else 0)
                 if isinstance(message, Window):
                     self._stage.count("windows")
-                    self._stage.count("sent" if handed_on else "dropped: queue full")
                     self._stage.passed(message.captured_at)
+                sent = self._to_decode.offer(message)
+                self._stage.count("dropped: queue full", int(isinstance(sent.dropped, Window)))
+                self._count_sent(sent.on)
+        self._count_sent(self._to_decode.flush())
+
+    def _count_sent(self, messages: list[AnyMessage]) -> None:
+        self._stage.count("sent", sum(isinstance(message, Window) for message in messages))
 
     def _take_reports(self) -> None:
         for message in self._waiting(self._reports):

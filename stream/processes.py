@@ -83,7 +83,8 @@ def run_camera(stage: Stage, settings: Settings) -> None:
                 stage.vitals.t = message.t
             elif message is not None:
                 stage.bus.publish(message)
-                frames.send(message, 1.0)  # whoever does not hear of it sees the time go by
+                _hand_on(stage, frames, message, 1.0)  # whoever does not hear of it sees the time go by
+            _flush(stage, frames)
             stage.report()
         camera.close()
         _end(stage, frames, camera.name)
@@ -127,7 +128,8 @@ def run_pose(stage: Stage, settings: Settings, estimator: PoseEstimator) -> None
                     previewed = time.monotonic()
                     stage.bus.publish(encode_preview(message))
             elif message is not None:
-                _hand_on(stage, people, message, lossless=True)
+                _hand_on(stage, people, message)
+            _flush(stage, people)
             stage.report()
 
 
@@ -157,7 +159,8 @@ def run_track(stage: Stage, settings: Settings) -> None:
                     trackers[message.camera].lose_everybody()
                 elif isinstance(message, End):
                     trackers.pop(message.camera, None)
-                _hand_on(stage, tracks, message, lossless=True)
+                _hand_on(stage, tracks, message)
+            _flush(stage, tracks)
             stage.report()
 
 
@@ -173,7 +176,7 @@ def run_replay(stage: Stage, settings: Settings) -> None:
             if isinstance(message, Tracks):
                 stage.count("captured")
                 stage.count("frames_with_people", int(len(message.ids) > 0))
-            _hand_on(stage, tracks, message, lossless=True)
+            _hand_on(stage, tracks, message)
             if not isinstance(message, End):  # whoever decides says when it is over
                 stage.bus.publish(message)
             stage.report()
@@ -210,7 +213,8 @@ def run_window(stage: Stage, settings: Settings) -> None:
                 if (cutter := cutters.pop(message.camera, None)) is not None:
                     hand_on(cutter.finish())
                 if isinstance(message, End):
-                    _hand_on(stage, windows, message, lossless=True)
+                    _hand_on(stage, windows, message)
+            _flush(stage, windows)
             stage.report()
 
 
@@ -326,23 +330,40 @@ def run_gate_stage(stage: Stage, settings: Settings) -> None:
 
 
 def _pass(stage: Stage, link: Outbox | Feeder, message: Frame | People | Tracks | Window, *, lossless: bool) -> None:
-    """Hand on what frames become, and count what came of it."""
-    if _hand_on(stage, link, message, lossless=lossless):
-        stage.count("sent")
+    """Hand on what frames become, and count what came of it. Lossless: wait for room; else the oldest makes room."""
+    if lossless:
+        if _hand_on(stage, link, message):
+            stage.count("sent")
+        else:
+            stage.count("dropped: stopped")
     else:
-        stage.count("dropped: queue full")
+        sent = link.offer(message)
+        stage.count("sent", len(sent.on))
+        stage.count("dropped: queue full", int(sent.dropped is not None))
     stage.passed(message.captured_at)
 
 
-def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, *, lossless: bool) -> bool:
-    """Send to the next stage. Lossless: wait until there is room, unless told to stop. Else: now or not at all."""
-    if not lossless:
-        return link.send(message, 0)
-    while not link.send(message, _ROUND_S):
+def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, patience_s: float = math.inf) -> bool:
+    """Send to the next stage, behind what waits, as soon as there is room; False if there is none in time.
+
+    A stage that is told to stop has little patience left.
+    """
+    until = time.monotonic() + patience_s
+    while (now := time.monotonic()) < until:
+        _flush(stage, link)
+        if link.waits:
+            link.room(_ROUND_S)
+        elif link.send(message, _ROUND_S):
+            return True
         stage.report()
         if stage.stopping:
-            return False
-    return True
+            until = min(until, now + 2 * _ROUND_S)
+    return False
+
+
+def _flush(stage: Stage, link: Outbox | Feeder) -> None:
+    """Hand on what waits, as far as there is room."""
+    stage.count("sent", len(link.flush()))
 
 
 def _end(stage: Stage, link: Outbox, camera: str) -> None:
@@ -350,14 +371,14 @@ def _end(stage: Stage, link: Outbox, camera: str) -> None:
 
     It says so again and again: whoever heard it may have died before they could hand it on.
     """
-    _hand_on(stage, link, End(camera=camera), lossless=True)
+    _hand_on(stage, link, End(camera=camera))
     stage.vitals.fresh_for = 0.0
     stage.report(force=True)
     said = time.monotonic()
     while not stage.stop.wait(_ROUND_S):
         if time.monotonic() - said >= _END_AGAIN_S:
             said = time.monotonic()
-            link.send(End(camera=camera), 0)
+            _hand_on(stage, link, End(camera=camera), _ROUND_S)
         stage.report()
     time.sleep(2 * _ROUND_S)
 

@@ -8,10 +8,10 @@ import contextlib
 import os
 import struct
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, get_args
+from typing import NamedTuple, Self, get_args
 
 import zmq
 
@@ -23,11 +23,12 @@ MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no m
 _KINDS = {kind.__name__.encode() for kind in get_args(AnyMessage)}
 # A network may swallow everything without a word: a peer that answers no heartbeat is cut off, and sought again.
 _FAR = {
-    zmq.HEARTBEAT_IVL: 500, zmq.HEARTBEAT_TIMEOUT: 1500, zmq.HEARTBEAT_TTL: 2000, zmq.CONNECT_TIMEOUT: 1000,
+    zmq.HEARTBEAT_IVL: 1000, zmq.HEARTBEAT_TIMEOUT: 3000, zmq.HEARTBEAT_TTL: 3000, zmq.CONNECT_TIMEOUT: 1000,
     zmq.RECONNECT_IVL: 100, zmq.RECONNECT_IVL_MAX: 1000, zmq.HANDSHAKE_IVL: 2000,
 }  # fmt: skip
 _TAG = struct.Struct("<8sQ")  # who publishes, and how many messages of this kind they have published before
 _MOST_PUBLISHERS = 256
+_RUBBISH = 16  # pieces that one call passes over: if more comes than can be read, who calls must get on all the same
 _BUS_QUEUE = 512  # messages for each listener: seconds, and with pictures 20 MB at most
 
 
@@ -103,12 +104,52 @@ class _Socket:
         return bool(self._socket.poll(max(int(timeout_s * 1000), 0), flag))
 
 
+class Sent(NamedTuple):
+    """What became of messages just now: those that were handed on, and one that was dropped for it."""
+
+    on: list[AnyMessage]
+    dropped: AnyMessage | None
+
+
 class _Sender(_Socket):
-    """The sending end of a link between two stages."""
+    """The sending end of a link between two stages. Up to `queue` messages wait in it, and ZeroMQ holds one more."""
+
+    def __init__(self, kind: int, endpoint: str | Link, *, bind: bool, queue: int) -> None:
+        super().__init__(kind, endpoint, bind=bind, queue=1)
+        self._waiting: deque[AnyMessage] = deque()
+        self._most = queue
+
+    @property
+    def waits(self) -> bool:
+        """Whether messages wait for room."""
+        return bool(self._waiting)
+
+    def room(self, timeout_s: float) -> bool:
+        """Wait until there is room for a message; False if there is none by then."""
+        return self._wait(timeout_s, zmq.POLLOUT)
+
+    def offer(self, message: AnyMessage) -> Sent:
+        """Hand the message on as soon as there is room; until then it waits, and of too many the oldest is dropped."""
+        self._waiting.append(message)
+        return Sent(self.flush(), self._waiting.popleft() if len(self._waiting) > self._most else None)
+
+    def flush(self) -> list[AnyMessage]:
+        """Hand on what waits, as far as there is room; the messages that were."""
+        on = []
+        while self._waiting and self._handed_on(self._waiting[0], 0):
+            on.append(self._waiting.popleft())
+        return on
 
     def send(self, message: AnyMessage, timeout_s: float) -> bool:
-        """Hand the message on, waiting up to `timeout_s` for room; False if there was none (or nobody listens)."""
-        if not self._wait(timeout_s, zmq.POLLOUT):
+        """Hand the message on, waiting up to `timeout_s` for room; False if there was none (or nobody listens).
+
+        Not to be called while others wait: it would overtake them.
+        """
+        assert not self._waiting
+        return self._handed_on(message, timeout_s)
+
+    def _handed_on(self, message: AnyMessage, timeout_s: float) -> bool:
+        if not self.room(timeout_s):
             return False
         try:
             self._socket.send_multipart(parts_of(message), zmq.NOBLOCK, copy=False)
@@ -132,7 +173,7 @@ class Feeder(_Sender):
 
 
 class Inbox(_Socket):
-    """The receiving end of a link. Malformed messages are counted and passed over."""
+    """The receiving end of a link. Malformed messages are counted and passed over, though not for ever."""
 
     def __init__(
         self, endpoint: str | Link, *, queue: int, bind: bool = False, largest: int = MAX_MESSAGE_BYTES
@@ -141,7 +182,9 @@ class Inbox(_Socket):
 
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""
-        while self._wait(timeout_s):
+        for _ in range(_RUBBISH):
+            if not self._wait(timeout_s):
+                return None
             parts = self._parts()
             try:
                 if parts:
@@ -224,7 +267,9 @@ class Subscriber(_Socket):
 
     def receive(self, timeout_s: float) -> AnyMessage | None:
         """The next message, or None after `timeout_s`."""
-        while self._wait(timeout_s):
+        for _ in range(_RUBBISH):
+            if not self._wait(timeout_s):
+                return None
             if not (parts := self._parts()):
                 continue
             try:
@@ -290,7 +335,9 @@ class WorkServer(_Socket):
 
     def receive(self, timeout_s: float) -> tuple[bytes, list[Scores]] | None:
         """(detector, its scores; none if it only says that it is free), or None after `timeout_s`."""
-        while self._wait(timeout_s):
+        for _ in range(_RUBBISH):
+            if not self._wait(timeout_s):
+                return None
             if not (received := self._parts()):
                 continue
             worker, *parts = received

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from skelstream.stream.pose_model import ensure_pose_model
-from skelstream.stream.wire import SHOWN, Lost, Subscriber, encode
+from skelstream.stream.wire import SHOWN, Lost, Subscriber, Tracks, encode
 
 SERVER = Path(__file__).parents[1] / "bench" / "camera_server.py"
 SENTINEL = "SENTINEL-pa55word"
@@ -58,13 +58,14 @@ def test_the_password_of_a_camera_appears_nowhere(tmp_path: Path) -> None:
         opened.callback(live.kill)
         heard: list[bytes] = []
         with Subscriber(f"ipc://{place}/bus-out", SHOWN) as bus:
-            lost, deadline = False, time.monotonic() + 60
+            lost, frames, deadline = False, 0, time.monotonic() + 90
             while not lost:
                 assert time.monotonic() < deadline
                 if (message := bus.receive(0.5)) is not None:
                     heard.append(encode(message))
                     lost = isinstance(message, Lost)
-                if len(heard) > 20 and server.poll() is None:
+                    frames += isinstance(message, Tracks)
+                if frames > 5 and server.poll() is None:  # the page is there before the camera is started
                     seen = everything_there_is(tmp_path, page, live.pid)
                     server.kill()  # and now everybody has something to say about the camera
                     server.wait()

@@ -123,6 +123,25 @@ def test_a_link_delivers_in_order_and_the_newest_frame_wins_when_asked(place: Pl
         assert isinstance(seen[-1], End)
 
 
+def test_of_too_many_that_wait_the_oldest_goes_and_the_rest_arrives_in_order(place: Place) -> None:
+    with Outbox(place.link("tracks"), queue=4) as outbox:
+        offered = [outbox.offer(frame(i)) for i in range(10)]  # nobody listens
+        assert not any(sent.on for sent in offered)
+        dropped = [sent.dropped.seq for sent in offered if isinstance(sent.dropped, Frame)]
+        assert dropped == [0, 1, 2, 3, 4, 5] and outbox.waits
+        with Inbox(place.link("tracks"), queue=1) as inbox:
+            received: list[int] = []
+            deadline = time.monotonic() + 5.0
+            while len(received) < 5:
+                assert time.monotonic() < deadline
+                outbox.flush()
+                if not outbox.waits and 10 not in received:
+                    outbox.send(frame(10), 0.1)
+                if isinstance(message := inbox.receive(0.05), Frame):
+                    received.append(message.seq)
+            assert received == [6, 7, 8, 9, 10]
+
+
 def test_without_a_listener_a_message_is_not_taken(place: Place) -> None:
     with Outbox(place.link("frames"), queue=1) as outbox:
         assert not outbox.send(frame(0), 0.0)
