@@ -333,7 +333,7 @@ def _feed(
         if heard.span[0] <= window.captured_at < heard.span[1]:
             heard.waiting.add((window.camera, window.captured_at))
             heard.lateness_s.append(late)
-        heard.refused += link.offer(window).dropped is not None
+        heard.refused += link.offer(window) is not None
         heard.listen(bus, 0)
         if time.monotonic() - watched > 0.5:
             watched = time.monotonic()

@@ -157,7 +157,7 @@ class Gate:
             self._events = enter(Publisher(door("events"), bind=True, largest=_LARGEST["events"]))
             self._ends = enter(Publisher(door("ends"), bind=True, largest=_LARGEST["ends"]))
             self._work = enter(WorkServer(door("work"), largest=_LARGEST["work"]))
-            self._to_decode = enter(Feeder(place.link("windows"), queue=64))
+            self._to_decode = enter(Feeder(place.link("windows"), queue=64, count=self._stage.sent))
             self._told = enter(Subscriber(place.link("bus-out"), (End,)))
             doors = (self._windows, self._reports, self._events, self._ends, self._work)
             self._knocks = [socket.knocks() for socket in doors]
@@ -251,13 +251,9 @@ class Gate:
                 if isinstance(message, Window):
                     self._stage.count("windows")
                     self._stage.passed(message.captured_at)
-                sent = self._to_decode.offer(message)
-                self._stage.count("dropped: queue full", int(isinstance(sent.dropped, Window)))
-                self._count_sent(sent.on)
-        self._count_sent(self._to_decode.flush())
-
-    def _count_sent(self, messages: list[AnyMessage]) -> None:
-        self._stage.count("sent", sum(isinstance(message, Window) for message in messages))
+                dropped = self._to_decode.offer(message)
+                self._stage.count("dropped: queue full", int(isinstance(dropped, Window)))
+        self._to_decode.flush()
 
     def _take_reports(self) -> None:
         for message in self._waiting(self._reports):

@@ -72,7 +72,7 @@ def run_camera(stage: Stage, settings: Settings) -> None:
     camera = Camera(opens, stage, name=settings.name, live=not settings.lossless)
     if stage.goes_on:  # whether there are pictures again or not: it is at work
         stage.ready(settings.fresh_for)
-    with Outbox(stage.place.link("frames"), queue=_FRAMES) as frames:
+    with Outbox(stage.place.link("frames"), queue=_FRAMES, count=stage.sent) as frames:
         while not stage.stopping and not camera.over:
             message = camera.next(_ROUND_S)
             if isinstance(message, Frame):
@@ -84,7 +84,7 @@ def run_camera(stage: Stage, settings: Settings) -> None:
             elif message is not None:
                 stage.bus.publish(message)
                 _hand_on(stage, frames, message, 1.0)  # whoever does not hear of it sees the time go by
-            _flush(stage, frames)
+            frames.flush()
             stage.report()
         camera.close()
         _end(stage, frames, camera.name)
@@ -105,7 +105,7 @@ def run_pose(stage: Stage, settings: Settings, estimator: PoseEstimator) -> None
     with (
         estimator,
         Inbox(stage.place.link("frames"), queue=_FRAMES) as frames,
-        Outbox(stage.place.link("people"), queue=settings.queue) as people,
+        Outbox(stage.place.link("people"), queue=settings.queue, count=stage.sent) as people,
     ):
         stage.ready(settings.fresh_for)
         while not stage.stopping:
@@ -129,7 +129,7 @@ def run_pose(stage: Stage, settings: Settings, estimator: PoseEstimator) -> None
                     stage.bus.publish(encode_preview(message))
             elif message is not None:
                 _hand_on(stage, people, message)
-            _flush(stage, people)
+            people.flush()
             stage.report()
 
 
@@ -140,7 +140,7 @@ def run_track(stage: Stage, settings: Settings) -> None:
     trackers: dict[str, Tracker] = {}
     with (
         Inbox(stage.place.link("people"), queue=settings.queue) as people,
-        Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks,
+        Outbox(stage.place.link("tracks"), queue=settings.queue, count=stage.sent) as tracks,
     ):
         stage.ready(settings.fresh_for)
         while not stage.stopping:
@@ -160,7 +160,7 @@ def run_track(stage: Stage, settings: Settings) -> None:
                 elif isinstance(message, End):
                     trackers.pop(message.camera, None)
                 _hand_on(stage, tracks, message)
-            _flush(stage, tracks)
+            tracks.flush()
             stage.report()
 
 
@@ -169,7 +169,7 @@ def run_replay(stage: Stage, settings: Settings) -> None:
     from .record import played
 
     camera = ""
-    with Outbox(stage.place.link("tracks"), queue=settings.queue) as tracks:
+    with Outbox(stage.place.link("tracks"), queue=settings.queue, count=stage.sent) as tracks:
         stage.ready()
         for message in played(Path(settings.replay)):
             camera = message.camera
@@ -193,7 +193,7 @@ def run_window(stage: Stage, settings: Settings) -> None:
     cutters: dict[str, WindowCutter] = {}
     with (
         Inbox(stage.place.link("tracks"), queue=settings.queue) as tracks,
-        Feeder(stage.place.link("windows"), queue=settings.queue) as windows,
+        Feeder(stage.place.link("windows"), queue=settings.queue, count=stage.sent) as windows,
     ):
 
         def hand_on(made: Iterable[Window]) -> None:
@@ -214,7 +214,7 @@ def run_window(stage: Stage, settings: Settings) -> None:
                     hand_on(cutter.finish())
                 if isinstance(message, End):
                     _hand_on(stage, windows, message)
-            _flush(stage, windows)
+            windows.flush()
             stage.report()
 
 
@@ -332,14 +332,9 @@ def run_gate_stage(stage: Stage, settings: Settings) -> None:
 def _pass(stage: Stage, link: Outbox | Feeder, message: Frame | People | Tracks | Window, *, lossless: bool) -> None:
     """Hand on what frames become, and count what came of it. Lossless: wait for room; else the oldest makes room."""
     if lossless:
-        if _hand_on(stage, link, message):
-            stage.count("sent")
-        else:
-            stage.count("dropped: stopped")
+        stage.count("dropped: stopped", int(not _hand_on(stage, link, message)))
     else:
-        sent = link.offer(message)
-        stage.count("sent", len(sent.on))
-        stage.count("dropped: queue full", int(sent.dropped is not None))
+        stage.count("dropped: queue full", int(link.offer(message) is not None))
     stage.passed(message.captured_at)
 
 
@@ -350,8 +345,8 @@ def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, patience_
     """
     until = time.monotonic() + patience_s
     while (now := time.monotonic()) < until:
-        _flush(stage, link)
-        if link.waits:
+        link.flush()
+        if link.waits():
             link.room(_ROUND_S)
         elif link.send(message, _ROUND_S):
             return True
@@ -359,11 +354,6 @@ def _hand_on(stage: Stage, link: Outbox | Feeder, message: AnyMessage, patience_
         if stage.stopping:
             until = min(until, now + 2 * _ROUND_S)
     return False
-
-
-def _flush(stage: Stage, link: Outbox | Feeder) -> None:
-    """Hand on what waits, as far as there is room."""
-    stage.count("sent", len(link.flush()))
 
 
 def _end(stage: Stage, link: Outbox, camera: str) -> None:

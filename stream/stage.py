@@ -105,6 +105,10 @@ class Stage:
         """Add to a counter of this stage."""
         self.counters[what] += n
 
+    def sent(self, n: int) -> None:
+        """So many messages of frames are handed on."""
+        self.count("sent", n)
+
     def measure(self, what: str, value: float) -> None:
         """A gauge, smoothed over about the last twenty values."""
         self.gauges[what] = value if what not in self.gauges else 0.95 * self.gauges[what] + 0.05 * value

@@ -9,17 +9,18 @@ import os
 import struct
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self, get_args
+from typing import Self, get_args
 
 import zmq
 
 from .coding import MalformedMessage, decode, encode, joined, parts_of
 from .curve import Knocks, Link, ServerKey, lock
-from .messages import AnyMessage, Frame, Scores, Window
+from .messages import AnyMessage, End, Frame, Lost, Scores, Window
 
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
+Count = Callable[[int], object]
 _KINDS = {kind.__name__.encode() for kind in get_args(AnyMessage)}
 # A network may swallow everything without a word: a peer that answers no heartbeat is cut off, and sought again.
 _FAR = {
@@ -104,22 +105,19 @@ class _Socket:
         return bool(self._socket.poll(max(int(timeout_s * 1000), 0), flag))
 
 
-class Sent(NamedTuple):
-    """What became of messages just now: those that were handed on, and one that was dropped for it."""
-
-    on: list[AnyMessage]
-    dropped: AnyMessage | None
-
-
 class _Sender(_Socket):
-    """The sending end of a link between two stages. Up to `queue` messages wait in it, and ZeroMQ holds one more."""
+    """The sending end of a link between two stages. Up to `queue` messages wait in it, and ZeroMQ holds one more.
 
-    def __init__(self, kind: int, endpoint: str | Link, *, bind: bool, queue: int) -> None:
+    `count` is told of each message of frames that is handed on, just before: whoever is killed in between has lost it,
+    and has not sent it without having counted it.
+    """
+
+    def __init__(self, kind: int, endpoint: str | Link, *, bind: bool, queue: int, count: Count) -> None:
         super().__init__(kind, endpoint, bind=bind, queue=1)
+        self._count = count
         self._waiting: deque[AnyMessage] = deque()
         self._most = queue
 
-    @property
     def waits(self) -> bool:
         """Whether messages wait for room."""
         return bool(self._waiting)
@@ -128,17 +126,16 @@ class _Sender(_Socket):
         """Wait until there is room for a message; False if there is none by then."""
         return self._wait(timeout_s, zmq.POLLOUT)
 
-    def offer(self, message: AnyMessage) -> Sent:
-        """Hand the message on as soon as there is room; until then it waits, and of too many the oldest is dropped."""
+    def offer(self, message: AnyMessage) -> AnyMessage | None:
+        """Hand the message on as soon as there is room; of too many that wait the oldest is dropped, and returned."""
         self._waiting.append(message)
-        return Sent(self.flush(), self._waiting.popleft() if len(self._waiting) > self._most else None)
+        self.flush()
+        return self._waiting.popleft() if len(self._waiting) > self._most else None
 
-    def flush(self) -> list[AnyMessage]:
-        """Hand on what waits, as far as there is room; the messages that were."""
-        on = []
+    def flush(self) -> None:
+        """Hand on what waits, as far as there is room."""
         while self._waiting and self._handed_on(self._waiting[0], 0):
-            on.append(self._waiting.popleft())
-        return on
+            self._waiting.popleft()
 
     def send(self, message: AnyMessage, timeout_s: float) -> bool:
         """Hand the message on, waiting up to `timeout_s` for room; False if there was none (or nobody listens).
@@ -151,9 +148,12 @@ class _Sender(_Socket):
     def _handed_on(self, message: AnyMessage, timeout_s: float) -> bool:
         if not self.room(timeout_s):
             return False
+        of_frames = int(not isinstance(message, Lost | End))
+        self._count(of_frames)
         try:
             self._socket.send_multipart(parts_of(message), zmq.NOBLOCK, copy=False)
         except zmq.Again:
+            self._count(-of_frames)
             return False
         return True
 
@@ -161,15 +161,15 @@ class _Sender(_Socket):
 class Outbox(_Sender):
     """A sender that binds; one or more inboxes connect and share what is sent."""
 
-    def __init__(self, endpoint: str | Link, *, queue: int) -> None:
-        super().__init__(zmq.PUSH, endpoint, bind=True, queue=queue)
+    def __init__(self, endpoint: str | Link, *, queue: int, count: Count = lambda n: None) -> None:
+        super().__init__(zmq.PUSH, endpoint, bind=True, queue=queue, count=count)
 
 
 class Feeder(_Sender):
     """A sender that connects to an inbox that was bound: many cameras feed one detector."""
 
-    def __init__(self, endpoint: str | Link, *, queue: int) -> None:
-        super().__init__(zmq.PUSH, endpoint, bind=False, queue=queue)
+    def __init__(self, endpoint: str | Link, *, queue: int, count: Count = lambda n: None) -> None:
+        super().__init__(zmq.PUSH, endpoint, bind=False, queue=queue, count=count)
 
 
 class Inbox(_Socket):

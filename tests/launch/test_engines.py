@@ -54,7 +54,7 @@ def test_live_goes_on_with_the_next_engine_and_says_so(recording: Path) -> None:
     told, warned = replay(recording, "--engine", "tensorrt")
     assert expected and told == expected and not silent
     assert warned == [
-        "skelstream detect: the engine tensorrt is not installed; pip install 'skelstream[tensorrt]'; "
+        "skelstream detect0: the engine tensorrt is not installed; pip install 'skelstream[tensorrt]'; "
         "the engine openvino is tried instead"
     ]
 
