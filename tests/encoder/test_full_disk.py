@@ -64,6 +64,7 @@ def test_a_bundle_that_finds_no_room_leaves_the_older_one(small_disk: SmallDisk,
     assert [path.name for path in bundle.directory.parent.iterdir()] == ["tiny"]
 
 
+@pytest.mark.slow  # a checkpoint of 57 million weights
 def test_a_command_says_it_in_one_line(tmp_path: Path) -> None:
     program = ["-m", "skelstream", "import", str(CHECKPOINT), str(tmp_path / "imported")]
     done = run(*program, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 10, 20 << 10)))

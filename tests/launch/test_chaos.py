@@ -20,7 +20,7 @@ def test_whatever_is_killed_or_frozen_comes_back_and_nothing_is_told_twice_or_lo
     out = tmp_path / "figures.json"
     # A busy machine may take longer than the 3 s that are promised of an idle one: how long is a benchmark's business.
     result = subprocess.run(
-        [sys.executable, str(SOAK), "chaos", "--minutes", "0.6", "--every", "4", "--out", str(out)],
+        [sys.executable, str(SOAK), "chaos", "--minutes", "0.45", "--every", "4", "--out", str(out)],
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert out.exists(), result.stdout + result.stderr
