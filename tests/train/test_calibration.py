@@ -25,7 +25,7 @@ def test_the_likelihood_of_what_is_known() -> None:
         negative_log_likelihood(probabilities, np.array([0]))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=5)
 @given(true=st.floats(0.3, 4), seed=st.integers(0, 99))
 def test_the_temperature_that_scores_were_made_with_is_found(true: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -54,7 +54,7 @@ def test_a_run_from_before_there_were_kinds(tmp_path: Path) -> None:
     assert load_pretrained(str(tmp_path)).encoder.config == DSTEConfig(hidden=8, layers=1)
 
 
-@pytest.mark.parametrize("normalisation", ["torso", "facing"])
+@pytest.mark.parametrize("normalisation", ["torso", pytest.param("facing", marks=pytest.mark.slow)])
 def test_a_bundles_encoder_keeps_the_bundles_normalisation(tmp_path: Path, normalisation: Normalisation) -> None:
     encoder = DSTEConfig(hidden=16, layers=1)
     config = Detector.Config(encoder=encoder, classes=("background", "wave"), normalisation=normalisation)

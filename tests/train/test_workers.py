@@ -117,7 +117,7 @@ def together(
     return [torch.load(meeting / f"{rank}.pt", weights_only=True) for rank in range(count)]
 
 
-@pytest.mark.parametrize(("count", "pieces_of"), [(8, 0), (3, 50)])
+@pytest.mark.parametrize(("count", "pieces_of"), [pytest.param(8, 0, marks=pytest.mark.slow), (3, 50)])
 def test_workers_learn_what_one_with_the_whole_batch_learns(
     store: Path, tmp_path: Path, count: int, pieces_of: int
 ) -> None:

@@ -173,6 +173,7 @@ class TestOnACluster:
         assert {path.relative_to(cache).as_posix(): path.stat().st_mtime_ns for path in cache.rglob("*.*")} == before
         engine.close()
 
+    @pytest.mark.slow  # on a cluster; alone: tests/encoder/test_parity.py
     def test_an_engine_that_differs_is_not_kept(self, cluster: Cluster, bundle: Bundle) -> None:
         """The weights say something else than graph and reference, and PyTorch's engine is made of the weights."""
         from skelstream.encoder.weights import pack, unpack

@@ -147,6 +147,7 @@ def test_the_report_has_the_best_first_and_the_failed_with_their_reason(tmp_path
     assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_the_command_for_the_best_trains_with_what_was_found(
     division: Division, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
