@@ -148,6 +148,7 @@ class TestInstall:
 
 
 class TestOnACluster:
+    @pytest.mark.slow  # the command below does the same with one target
     def test_each_target_is_compiled_or_told_of(self, cluster: Cluster, bundle: Bundle) -> None:
         targets = [Target.parse(text) for text in ("tensorrt:fp16", "openvino", "torch")]
         gpu, openvino, torch_row = compiled = compile_everywhere(bundle.directory, targets)
