@@ -128,9 +128,10 @@ class _Sender(_Socket):
 
     def offer(self, message: AnyMessage) -> AnyMessage | None:
         """Hand the message on as soon as there is room; of too many that wait the oldest is dropped, and returned."""
-        self._waiting.append(message)
+        dropped = self._waiting.popleft() if len(self._waiting) >= self._most else None
+        self._waiting.append(message)  # behind the rest: with a queue of one the newest alone is handed on
         self.flush()
-        return self._waiting.popleft() if len(self._waiting) > self._most else None
+        return dropped
 
     def flush(self) -> None:
         """Hand on what waits, as far as there is room."""
