@@ -13,7 +13,7 @@ from .dispatch import Dispatcher
 from .journal import Decoders
 from .settings import Settings
 from .stage import Stage
-from .wire import AnyMessage, End, Inbox, Window, WorkServer, wait_any
+from .wire import AnyMessage, End, Glimpse, Inbox, Window, WorkServer, wait_any
 
 _ROUND_S = 0.1
 _STALE_S = 2.0  # windows that wait longer than this have no detector
@@ -73,6 +73,8 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 if not work.send(worker, batch):
                     dispatcher.give_back(worker)
             for score in dispatcher.ordered():
+                if stage.bus.wanted(Glimpse):
+                    stage.bus.publish(decoders.glimpse(score))
                 tell(decoders.push(score))
                 stage.count("scored")
                 stage.passed(score.captured_at)

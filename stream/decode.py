@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..encoder.bundle import LOOK, DecodeParameters, of_class
 from ..encoder.clock import HZ
-from .wire import UNKNOWN, Decision, Event, EventKind, Scores
+from .wire import UNKNOWN, Decision, Event, EventKind, Glimpse, Scores
 
 F64 = NDArray[np.float64]
 
@@ -122,6 +122,15 @@ class Decoder:
                     yield self._event("update", self._running, None, now)
         if scores.last:
             yield from self.finish(now)
+
+    def glimpse(self, scores: Scores) -> Glimpse:
+        """What these scores say of their newest frame, before anything is decided."""
+        shares_1K, _ = _softmax(scores.logits[-1:].astype(np.float64) / self.parameters.temperature)
+        return Glimpse(
+            camera=scores.camera, t=scores.t, captured_at=scores.captured_at, track=scores.track,
+            tick=scores.first_tick + len(scores.logits) - 1, probabilities=shares_1K[0].astype(np.float32),
+            evidence=scores.evidence,
+        )  # fmt: skip
 
     def finish(self, now: float) -> Iterator[Event]:
         """The person is gone: what they did ended with the last frame that was heard of."""

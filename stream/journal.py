@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .decode import Decoder, Standing
-from .wire import Decision, Event, Scores
+from .wire import Decision, Event, Glimpse, Scores
 
 Message = TypeVar("Message", Event, Decision | Event)
 Person = tuple[str, int]  # camera, track
@@ -41,6 +41,10 @@ class Decoders:
         yield from self._noted(list(self._of(person).push(scores, time.time())))
         if scores.last:
             self._drop(person)
+
+    def glimpse(self, scores: Scores) -> Glimpse:
+        """What these scores say of their newest frame, before anything is decided."""
+        return self._of((scores.camera, scores.track)).glimpse(scores)
 
     def forget(self) -> Iterator[Event]:
         """The ends of what people did who are gone."""

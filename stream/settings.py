@@ -42,6 +42,8 @@ class Settings:
     record_most_mb: float | None = None
     record_most_minutes: float | None = None
     replay: str = ""
+    robot: str = ""
+    policy: str = ""  # a TOML file; "" is the one that comes along
     to: str = ""  # HOST or HOST:PORT of another machine's gate
     key: str = ""  # the file of the key for it
     keys: str = ""  # the gate's own key store

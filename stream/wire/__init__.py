@@ -20,6 +20,7 @@ from .messages import End as End
 from .messages import Event as Event
 from .messages import EventKind as EventKind
 from .messages import Frame as Frame
+from .messages import Glimpse as Glimpse
 from .messages import Lost as Lost
 from .messages import Message as Message
 from .messages import People as People
@@ -41,3 +42,9 @@ from .sockets import WorkServer as WorkServer
 from .sockets import check_endpoint as check_endpoint
 from .sockets import wait_any as wait_any
 from .sound import LONGEST_TEXT as LONGEST_TEXT
+from .wishes import Named as Named
+from .wishes import Recording as Recording
+from .wishes import RobotState as RobotState
+from .wishes import Taught as Taught
+from .wishes import Teach as Teach
+from .wishes import Tuned as Tuned

@@ -38,6 +38,7 @@ from .sound import (
     shaped,
     within,
 )
+from .wishes import Named, Recording, RobotState, Taught, Teach, Tuned
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -220,6 +221,24 @@ class Decision(Message, frozen=True):
         within("decided_at", self.decided_at, 0, LATEST_S)
 
 
+class Glimpse(Message, frozen=True):
+    """What the newest window says of its newest frame: tick `tick`'s class probabilities (K,), before anything is
+    decided. Told only where somebody listens: a robot that must react before it is sure, or a bar that moves at once.
+    """
+
+    track: int
+    tick: int
+    probabilities: np.ndarray
+    evidence: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        array_of("f", 1, "probabilities", self.probabilities)
+        require(2 <= len(self.probabilities) <= MOST_CLASSES, f"probabilities {self.probabilities.shape}")
+        placed(self.track, 0, self.tick)
+        within("evidence", self.evidence, 0, 1)
+
+
 class Event(Message, frozen=True):
     """An action of one person starts, goes on, or has ended. Times on the camera's clock, in seconds.
 
@@ -321,13 +340,25 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         named("camera", self.camera)
 
 
-AnyMessage = Frame | People | Tracks | Window | Scores | Decision | Event | Preview | Report | Lost | End
-SHOWN: tuple[type[AnyMessage], ...] = (
-    Preview,
-    Tracks,
-    Decision,
-    Event,
-    Report,
-    Lost,
-    End,
-)  # what views and viewers read
+AnyMessage = (
+    Frame
+    | People
+    | Tracks
+    | Window
+    | Scores
+    | Decision
+    | Glimpse
+    | Event
+    | Preview
+    | Report
+    | Lost
+    | End
+    | Named
+    | Tuned
+    | Recording
+    | RobotState
+    | Teach
+    | Taught
+)
+# What views and viewers read.
+SHOWN: tuple[type[AnyMessage], ...] = (Preview, Tracks, Decision, Event, Report, Lost, End, Named, Taught, RobotState)
