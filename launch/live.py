@@ -64,7 +64,7 @@ def run_live(live: Live) -> Outcome:
 
     Raises ValueError, before anything is started, if the request cannot be met.
     """
-    settings, truth, classes = _checked(live)
+    settings, truth, classes = checked(live)
     console = Console(stderr=True, highlight=False)
     log = Log(json=live.log_json)
     summary = Summary(classes=classes, live=not settings.lossless)
@@ -82,7 +82,7 @@ def run_live(live: Live) -> Outcome:
             try:
                 for name in ["decode", *stages]:
                     supervisor.start(name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-                if not _wait_until_ready(supervisor, log, interrupted):
+                if not wait_until_ready(supervisor, log, interrupted):
                     return Outcome(summary, 130)
                 if live.page:
                     url = page_url(settings.host, settings.port, settings.token)
@@ -102,7 +102,7 @@ def run_live(live: Live) -> Outcome:
     return Outcome(summary, 0)
 
 
-def _checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
+def checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
     """The settings made complete, the source's truth if it knows it, the classes; ValueError if anything is amiss."""
     settings = live.settings
     if live.detectors < 1:
@@ -143,7 +143,7 @@ def _truth_of(source: Source, settings: Settings) -> Truth | None:
     return lambda t: translate(dataset, source.truth(t))
 
 
-def _wait_until_ready(supervisor: Supervisor, log: Log, interrupted: threading.Event) -> bool:
+def wait_until_ready(supervisor: Supervisor, log: Log, interrupted: threading.Event) -> bool:
     """Wait until every stage takes its input; False if interrupted before."""
     began = time.monotonic()
     while not supervisor.all_ready():
