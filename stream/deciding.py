@@ -13,7 +13,8 @@ from .dispatch import Dispatcher
 from .journal import Decoders
 from .settings import Settings
 from .stage import Stage
-from .wire import AnyMessage, End, Glimpse, Inbox, Window, WorkServer, wait_any
+from .tuning import Tuning, tuned
+from .wire import AnyMessage, End, Glimpse, Inbox, Subscriber, Tuned, Window, WorkServer, wait_any
 
 _ROUND_S = 0.1
 _STALE_S = 2.0  # windows that wait longer than this have no detector
@@ -28,9 +29,16 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     dispatcher = Dispatcher(
         Dispatcher.Config(batch=1, capacity=2) if settings.lossless else Dispatcher.Config(batch=8, newest=True)
     )
+    tuning = Tuning(stage.place.beside("tuned.json"))
+
+    def decoder() -> Decoder:
+        made = Decoder(config.classes, parameters)
+        if tuning.wish.at:
+            made.tune(*tuned(parameters, config.classes, tuning.wish))
+        return made
+
     decoders = Decoders(
-        lambda: Decoder(config.classes, parameters), stage.place.beside("begun.json"),
-        patience_s=math.inf if settings.lossless else _GONE_S,
+        decoder, stage.place.beside("begun.json"), patience_s=math.inf if settings.lossless else _GONE_S
     )  # fmt: skip
     free: dict[bytes, None] = {}  # in the order in which they became free
     ending: set[str] = set()
@@ -42,11 +50,15 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     with (
         Inbox(stage.place.link("windows"), queue=settings.queue, bind=True) as windows,
         WorkServer(stage.place.link("work")) as work,
+        Subscriber(stage.place.link("bus-out"), (Tuned,)) as wishes,
     ):
         stage.ready(_STALE_S)
         while not stage.stopping:
-            waiting_for = [work] if settings.lossless and dispatcher.full else [work, windows]
+            waiting_for = [work, wishes] if settings.lossless and dispatcher.full else [work, wishes, windows]
             wait_any(waiting_for, _ROUND_S)
+            while (wish := wishes.receive(0)) is not None:
+                if isinstance(wish, Tuned) and tuning.take(wish):
+                    decoders.tune(*tuned(parameters, config.classes, wish))
             while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
                 if isinstance(message, Window) and message.joints.shape != config.window_shape:
                     stage.count("refused: a window of another model")  # no engine takes it

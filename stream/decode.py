@@ -86,6 +86,12 @@ class Decoder:
             )
         self._segmenter.go_on(standing.label, standing.since)
 
+    def tune(self, parameters: DecodeParameters, silent: frozenset[int]) -> None:
+        """Go by these thresholds from now on, and never say the classes that are `silent`. What is known stays."""
+        assert (parameters.delay, parameters.temperature) == (self.parameters.delay, self.parameters.temperature)
+        self.parameters = parameters
+        self._segmenter.tune(parameters, silent)
+
     @property
     def delay(self) -> int:
         """Ticks between a frame and its decision."""
@@ -284,13 +290,19 @@ class Segmenter:
     """Which label holds from when on, look after look: `push` them in order, one by one or many at once."""
 
     def __init__(self, classes: int, parameters: DecodeParameters) -> None:
-        p = self.parameters = parameters
-        actions = range(1, classes)  # A: K without the background
-        self._enter_A = np.array([of_class(p.enter, k) for k in actions], np.float32)
-        self._belief_A = np.array([of_class(p.belief, k) for k in actions], np.float32)
-        self._least_A = np.array([of_class(p.min_frames, k) for k in actions], np.int64)
+        self._classes = classes
         self._label, self._since = 0, 0  # what holds, from which tick on
         self._met = False
+        self.tune(parameters)
+
+    def tune(self, parameters: DecodeParameters, silent: frozenset[int] = frozenset()) -> None:
+        """Go by these thresholds from the next look on; `silent` classes are never said."""
+        p = self.parameters = parameters
+        actions = range(1, self._classes)  # A: K without the background
+        self._enter_A = np.array([np.inf if k in silent else of_class(p.enter, k) for k in actions], np.float32)
+        self._belief_A = np.array([of_class(p.belief, k) for k in actions], np.float32)
+        self._least_A = np.array([of_class(p.min_frames, k) for k in actions], np.int64)
+        self._silent = silent
 
     @property
     def holds(self) -> tuple[int, int]:
@@ -325,7 +337,9 @@ class Segmenter:
 
     def _seen(self, looks: Looks, w: int, surplus_A: NDArray[np.float32], strange: bool) -> Iterator[Turn]:
         p, end, rows_LK = self.parameters, int(looks.end_W[w]), looks.probabilities_WLK[w]
-        if self._label > 0:
+        if self._label in self._silent:
+            yield self._to(0, int(looks.first_W[w]))
+        elif self._label > 0:
             loss_n = of_class(p.leave, self._label) - self._recent(rows_LK[:, self._label], end)
             doubt, frames = _most(loss_n)
             if doubt > 0 and doubt >= of_class(p.doubt, self._label):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ..encoder.bundle import DecodeParameters
 from .decode import Decoder, Standing
 from .wire import Decision, Event, Glimpse, Scores
 
@@ -34,6 +35,11 @@ class Decoders:
         self._heard: dict[Person, float] = {}
         for standing in self._read():
             self._of((standing.camera, standing.track)).go_on(standing)
+
+    def tune(self, parameters: DecodeParameters, silent: frozenset[int]) -> None:
+        """Let every decoder go by these thresholds from now on."""
+        for decoder in self._people.values():
+            decoder.tune(parameters, silent)
 
     def push(self, scores: Scores) -> Iterator[Decision | Event]:
         """What these scores decide."""
