@@ -26,7 +26,8 @@ from ..stream.segments import Limits
 from ..stream.settings import Settings
 from ..stream.view.server import listen
 from ..stream.view.token import page_url, token_for
-from ..stream.wire import SHOWN, AnyMessage, Decision, End, Event, Report, Subscriber, Tracks
+from ..stream.wire import SHOWN, AnyMessage, Decision, End, Event, Recording, Report, Subscriber, Tracks
+from .asked_recordings import AskedRecordings
 from .lifecycle import Phase
 from .log import Log
 from .summary import Summary, Truth
@@ -36,7 +37,7 @@ _START_S = 120.0  # for a machine that reads MediaPipe from a slow disk for the 
 _BUILD_S = 900.0  # once a stage has said what takes it so long
 _DRAIN_S = 0.5  # after Ctrl-C: what is in the pipeline may still arrive
 _WATCH_S = 0.1
-_HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End)
+_HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End, Recording)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +164,15 @@ def _listen(
     """Say what is heard until the source's stream has ended, or, once interrupted, for a moment more."""
     until = float("inf")
     watched = 0.0
+    recordings = AskedRecordings(supervisor)
     while time.monotonic() < until:
         message = bus.receive(_WATCH_S)
         if message is not None:
             summary.add(message)
         if isinstance(message, Event):
             _say(message, live, summary.live)
+        elif isinstance(message, Recording) and not interrupted.is_set():
+            recordings.take(message)
         elif isinstance(message, End) and message.camera == supervisor.settings.name:
             return
         if interrupted.is_set() and until == float("inf"):

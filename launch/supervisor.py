@@ -31,7 +31,7 @@ from ..stream.processes import SOCKETS
 from ..stream.settings import Settings
 from ..stream.stage import REPORT_EVERY_S, resident_mb
 from ..stream.vitals import Counters, Vitals
-from ..stream.wire import Bus, Publisher, Report
+from ..stream.wire import LONGEST_TEXT, Bus, Publisher, Report
 from .lifecycle import WRONG_REQUEST, Lifecycle, Phase
 
 Tell = Callable[[str, str], object]  # who (a stage, or nobody) says what
@@ -85,6 +85,8 @@ class _Process:
 class _Stage:
     kind: str
     vitals: Vitals
+    settings: Settings
+    needed: bool = True
     life: Lifecycle = field(default_factory=Lifecycle)
     process: _Process | None = None
     last_words: str = ""
@@ -117,13 +119,17 @@ class Supervisor:
             self._opened.close()
             raise
 
-    def start(self, kind: str, instance: str = "") -> None:
-        """Start a stage; `instance` tells several of one kind apart. ValueError if it cannot be here."""
+    def start(self, kind: str, instance: str = "", *, settings: Settings | None = None, needed: bool = True) -> None:
+        """Start a stage; `instance` tells several of one kind apart. ValueError if it cannot be here.
+
+        `settings`: its own, where they are not everybody's. One that is not `needed` may be given up without the rest.
+        """
         if kind == "decode":
             self._open_bus()
         name = kind + instance
         if name not in self._stages:
-            self._stages[name] = _Stage(kind, self.settings.place.vitals(name))
+            self._stages[name] = _Stage(kind, self.settings.place.vitals(name), self.settings)
+        self._stages[name].settings, self._stages[name].needed = settings or self.settings, needed
         self._start(name, self._stages[name])
 
     def _open_bus(self) -> None:
@@ -140,12 +146,16 @@ class Supervisor:
     def _start(self, name: str, stage: _Stage) -> None:
         stage.vitals.ready_at = 0.0
         spare = self._spares.pop(stage.kind, None)
-        stage.process = spare if spare is not None and spare.popen.poll() is None else self._spawn(stage.kind, "now")
+        stage.process = (
+            spare
+            if spare is not None and spare.popen.poll() is None
+            else self._spawn(stage.kind, "now", stage.settings)
+        )
         stage.process.since = time.monotonic()
         stage.process.say(name)
         stage.life.start()
 
-    def _spawn(self, kind: str, when: str) -> _Process:
+    def _spawn(self, kind: str, when: str, settings: Settings) -> _Process:
         self._started += 1
         log = self._own / f"{kind}-{self._started}.log"
         arguments = [sys.executable, "-m", "skelstream.stream.processes", kind, when, self.settings.folder]
@@ -156,12 +166,16 @@ class Supervisor:
             )
         process = _Process(popen, log, time.monotonic())
         # Not as an argument, which every user of the machine can read: a camera's address may hold a password.
-        process.say(json.dumps(asdict(self.settings)))
+        process.say(json.dumps(asdict(settings)))
         return process
 
     def pids(self) -> dict[str, int]:
         """The process of each stage that has one."""
         return {name: stage.process.popen.pid for name, stage in self._stages.items() if stage.process is not None}
+
+    def runs(self, name: str) -> bool:
+        """Whether a stage was started, and not ended since."""
+        return name in self._stages and self._stages[name].life.phase is not Phase.STOPPED
 
     def phase(self, name: str) -> Phase:
         """Where in its life a stage is."""
@@ -206,7 +220,10 @@ class Supervisor:
         process.log.unlink(missing_ok=True)
         stage.process = None
         stage.life.ended(code, time.monotonic())
-        if stage.life.phase is Phase.FAILED:
+        if stage.life.phase is Phase.FAILED and not stage.needed:
+            self.say_failed(name, _given_up(name, stage, code))
+            stage.life = Lifecycle()
+        elif stage.life.phase is Phase.FAILED:
             raise StageFailed(_given_up(name, stage, code), wrong_request=code == WRONG_REQUEST)
         if stage.life.phase is Phase.WAITING:
             why = f" ({stage.last_words})" if code > 0 and stage.last_words else ""
@@ -217,7 +234,7 @@ class Supervisor:
             kin = [stage for stage in self._stages.values() if stage.kind == kind]
             calm = all(s.life.phase is Phase.READY and now - s.vitals.ready_at > _SPARE_AFTER_S for s in kin)
             if kin and calm and (kind not in self._spares or self._spares[kind].popen.poll() is not None):
-                self._spares[kind] = self._spawn(kind, "spare")
+                self._spares[kind] = self._spawn(kind, "spare", self.settings)
 
     def _tail(self, stage: _Stage) -> None:
         """Pass on what the stage itself has written; the rest is its libraries'."""
@@ -240,6 +257,14 @@ class Supervisor:
         self._bus.publish(
             Report(stage="supervisor", pid=os.getpid(), at=now, state="ready", counters=restarts, gauges=gauges)
         )
+
+    def say_failed(self, name: str, line: str) -> None:
+        """Tell whoever started this, and whoever watches, why a stage that nobody needs is not there."""
+        self._tell(name, line)
+        self._bus.publish(
+            Report(stage=name, pid=os.getpid(), at=time.time(), state="failed", counters={}, gauges={},
+                   message=line[:LONGEST_TEXT])
+        )  # fmt: skip
 
     def end(self, name: str) -> None:
         """Ask one stage to stop, and go on."""

@@ -40,6 +40,7 @@ from .wire import (
     Frame,
     Inbox,
     Lost,
+    Named,
     Outbox,
     People,
     Preview,
@@ -176,7 +177,8 @@ def run_replay(stage: Stage, settings: Settings) -> None:
             if isinstance(message, Tracks):
                 stage.count("captured")
                 stage.count("frames_with_people", int(len(message.ids) > 0))
-            _hand_on(stage, tracks, message)
+            if not isinstance(message, Named):
+                _hand_on(stage, tracks, message)
             if not isinstance(message, End):  # whoever decides says when it is over
                 stage.bus.publish(message)
             stage.report()
@@ -279,6 +281,7 @@ def run_view(stage: Stage, settings: Settings) -> None:
         def report() -> None:
             stage.counters["dropped: viewer too slow"] = before[0] + feed.missed
             stage.counters["malformed"] = before[1] + feed.malformed
+            stage.notice(feed.foreign)
             stage.report()
 
         stage.ready()
@@ -295,6 +298,7 @@ def run_record(stage: Stage, settings: Settings) -> None:
 
     limits = Limits.of(settings.record_most_mb, settings.record_most_minutes)
     missed, dropped, trouble, until = 0, 0, "", 0.0
+    begun = time.monotonic()
     message: AnyMessage | None = None
     stopping = False
     with (
@@ -313,10 +317,13 @@ def run_record(stage: Stage, settings: Settings) -> None:
             stage.count("dropped: recorder too slow", feed.missed - missed)
             stage.count("dropped: disk full", recorder.dropped - dropped)
             missed, dropped = feed.missed, recorder.dropped
+            stage.notice(feed.foreign)
             if recorder.trouble != trouble:
                 trouble = recorder.trouble
                 stage.warn(trouble) if trouble else stage.settle()
-            stage.report()
+            stage.gauges["recorded_mb"] = recorder.size / 1e6
+            stage.gauges["recording_s"] = time.monotonic() - begun
+            stage.report(message=trouble or f"writes {Path(settings.record).name}")
     if recorder.trouble != trouble:
         stage.warn(recorder.trouble)
 

@@ -20,9 +20,9 @@ from typing import Self
 from ..encoder.full_disk import FULL
 from .recording_file import MAGIC, RecordingFile, frame, read_file
 from .segments import Limits, Segments, check_folder, finished, segments_in
-from .wire import AnyMessage, Decision, End, Event, Lost, Tracks
+from .wire import AnyMessage, Decision, End, Event, Lost, Named, Tracks
 
-KINDS: tuple[type[AnyMessage], ...] = (Tracks, Decision, Event, Lost, End)
+KINDS: tuple[type[AnyMessage], ...] = (Tracks, Decision, Event, Lost, End, Named)
 _SYNC_EVERY_S = 0.5
 _RETRY_S = 2.0  # after the disk refused something
 
@@ -57,6 +57,11 @@ class Recorder:
     def dropped(self) -> int:
         """Messages that the disk would not take."""
         return self._refused + self._lost + (self._file.lost if self._file else 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the recording."""
+        return (self._segments.size if self._segments else 0) + (self._file.size if self._file else 0)
 
     def write(self, message: AnyMessage) -> bool:
         """Append a message; False if it was dropped."""
@@ -176,8 +181,8 @@ def _read_segment(path: Path) -> Iterator[AnyMessage]:
         return
 
 
-def played(path: Path) -> Iterator[Tracks | Lost | End]:
-    """What of a recording goes through the detector again, and each camera's end at last.
+def played(path: Path) -> Iterator[Tracks | Named | Lost | End]:
+    """What of a recording goes through the detector again, what people were called, and each camera's end at last.
 
     Where a camera begins anew (the recording went on after a crash, or on another day) everybody is lost in between.
     Raises ValueError as `read_recording` does, and if nobody was recorded.
@@ -189,7 +194,7 @@ def played(path: Path) -> Iterator[Tracks | Lost | End]:
                 yield Lost(camera=message.camera, at=message.captured_at, reason="another run was recorded from here")
             newest[message.camera] = message.t
             yield message
-        elif isinstance(message, Lost):
+        elif isinstance(message, Lost | Named):
             yield message
         elif isinstance(message, End):
             newest[message.camera] = math.inf

@@ -84,6 +84,11 @@ class Segments:
         self._kept = deque(_Segment(path, path.stat().st_size, _begun(path)) for path in segments_in(folder))
         self._number = 1 + (int(self._kept[-1].path.name[:8]) if self._kept else 0)
 
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(segment.size for segment in self._kept)
+
     def next(self, now: float) -> Path:
         """What the file that is begun now is to be called."""
         return self._folder / f"{self._number:08d}-{time.strftime(_BEGUN, time.gmtime(now))}.skel"
