@@ -134,6 +134,16 @@ def doctor() -> int:
     return examine()
 
 
+def protocol(*, json: bool = False) -> int:
+    """The messages that a program of your own may hear or send: their fields, or with --json their JSON Schema."""
+    from json import dumps
+
+    from ..stream.wire.schema import json_schema, reference
+
+    print(dumps(json_schema(), indent=1) if json else reference())
+    return 0
+
+
 def evaluate(
     *,
     model: str = "small",
@@ -304,7 +314,8 @@ def import_(
 
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
-    "live": live, "replay": replay, **STAGES, "models": models, "doctor": doctor, "evaluate": evaluate, "fit": fit,
+    "live": live, "replay": replay, **STAGES, "models": models, "doctor": doctor, "protocol": protocol,
+    "evaluate": evaluate, "fit": fit,
     "import": import_, "export": export, "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {

@@ -192,6 +192,9 @@ class Gate:
         if self._revocations() != self._revoked:  # whoever is in already is put out with everybody; the others return
             self._opened.close()
             self._open_again()
+        self._stage.notice(self._reports.foreign)
+        self._refused["another version"] += self._reports.unread
+        self._reports.unread = 0
         doors = (self._windows, self._reports, self._work)
         self._refused["malformed"] += sum(socket.malformed for socket in doors)
         for socket in doors:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .wire import MAX_MESSAGE_BYTES, AnyMessage, MalformedMessage, decode, encode
+from .wire import MAX_MESSAGE_BYTES, AnyMessage, MalformedMessage, UnknownKind, decode, encode
 
 PART = ".part"
 MAGIC = b"skelstream 1\n"
@@ -118,7 +118,8 @@ def read_file(path: Path) -> Iterator[AnyMessage]:
             return
         try:
             for data in _framed(file):
-                yield decode(data)
+                with contextlib.suppress(UnknownKind):  # a newer skelstream wrote it
+                    yield decode(data)
         except MalformedMessage as error:
             if path.suffix != PART:
                 raise ValueError(f"{path} is damaged at byte {file.tell()}: {error}") from error

@@ -87,6 +87,7 @@ class Stage:
         self._state: State = "starting"
         self._reported = 0.0
         self._warning = ""
+        self._noticed: set[str] = set()
 
     @property
     def stopping(self) -> bool:
@@ -168,6 +169,12 @@ class Stage:
         self.tell(line)
         self._warning = line
         self.report(force=True)
+
+    def notice(self, line: str) -> None:
+        """Warn of this once; "" is nothing."""
+        if line and line not in self._noticed:
+            self._noticed.add(line)
+            self.warn(line)
 
     def __enter__(self) -> Self:
         return self

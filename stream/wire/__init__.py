@@ -3,7 +3,9 @@
 The only folder that imports zmq or msgspec.
 """
 
+from .coding import KINDS as KINDS
 from .coding import MalformedMessage as MalformedMessage
+from .coding import UnknownKind as UnknownKind
 from .coding import decode as decode
 from .coding import encode as encode
 from .curve import ClientKey as ClientKey
@@ -31,6 +33,7 @@ from .messages import Tracks as Tracks
 from .messages import Window as Window
 from .messages import replaced as replaced
 from .sockets import MAX_MESSAGE_BYTES as MAX_MESSAGE_BYTES
+from .sockets import PROTOCOL as PROTOCOL
 from .sockets import Bus as Bus
 from .sockets import Feeder as Feeder
 from .sockets import Inbox as Inbox

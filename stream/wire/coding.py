@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -12,9 +12,21 @@ import numpy as np
 from .messages import AnyMessage, Frame, replaced
 from .sound import DTYPES
 
+KINDS: dict[bytes, type[AnyMessage]] = {kind.__name__.encode(): kind for kind in get_args(AnyMessage)}
+
 
 class MalformedMessage(ValueError):
     """Bytes that are no message of ours, or one whose fields contradict each other."""
+
+
+class UnknownKind(MalformedMessage):
+    """A message of a kind that is not known here: a newer skelstream's."""
+
+
+class _Kind(msgspec.Struct):
+    """Of any message, what it is."""
+
+    type: str
 
 
 def _encode_array(value: Any) -> Any:
@@ -40,6 +52,7 @@ def _decode_array(expected: type, value: Any) -> Any:
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage, dec_hook=_decode_array)
+_kind_decoder = msgspec.msgpack.Decoder(_Kind)
 
 
 def encode(message: AnyMessage) -> bytes:
@@ -52,7 +65,17 @@ def decode(data: bytes | memoryview) -> AnyMessage:
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise MalformedMessage(f"not a message of ours: {error}") from error
+        refusal = UnknownKind if _is_unknown(data) else MalformedMessage
+        raise refusal(f"not a message of ours: {error}") from error
+
+
+def _is_unknown(data: bytes | memoryview) -> bool:
+    """Whether bytes that cannot be read are a message all the same, of a kind that is none of ours."""
+    try:
+        kind = _kind_decoder.decode(data).type
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return kind.isidentifier() and kind.encode() not in KINDS
 
 
 def parts_of(message: AnyMessage) -> list[bytes | memoryview]:

@@ -11,23 +11,25 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 import zmq
 
-from .coding import MalformedMessage, decode, encode, joined, parts_of
+from .coding import KINDS, MalformedMessage, UnknownKind, decode, encode, joined, parts_of
 from .curve import Knocks, Link, ServerKey, lock
 from .messages import AnyMessage, End, Frame, Lost, Scores, Window
 
 MAX_MESSAGE_BYTES = 64 << 20  # a 4K BGR frame is 25 MB; anything larger is no message of ours
 Count = Callable[[int], object]
-_KINDS = {kind.__name__.encode() for kind in get_args(AnyMessage)}
+PROTOCOL = 1  # what is spoken here; what may change within a version is in docs/protocol.md
 # A network may swallow everything without a word: a peer that answers no heartbeat is cut off, and sought again.
 _FAR = {
     zmq.HEARTBEAT_IVL: 1000, zmq.HEARTBEAT_TIMEOUT: 3000, zmq.HEARTBEAT_TTL: 3000, zmq.CONNECT_TIMEOUT: 1000,
     zmq.RECONNECT_IVL: 100, zmq.RECONNECT_IVL_MAX: 1000, zmq.HANDSHAKE_IVL: 2000,
 }  # fmt: skip
-_TAG = struct.Struct("<8sQ")  # who publishes, and how many messages of this kind they have published before
+_TAG = struct.Struct("<8sQH")  # who publishes, how many messages of this kind they have before, and their PROTOCOL
+_UNVERSIONED = 16  # bytes of a tag before there were versions
+_LONGEST_TAG = 256  # a newer one may be longer; its beginning stays as it is
 _MOST_PUBLISHERS = 256
 _RUBBISH = 16  # pieces that one call passes over: if more comes than can be read, who calls must get on all the same
 _BUS_QUEUE = 512  # messages for each listener: seconds, and with pictures 20 MB at most
@@ -190,6 +192,8 @@ class Inbox(_Socket):
             try:
                 if parts:
                     return joined([part.buffer for part in parts])
+            except UnknownKind:  # a newer peer's
+                continue
             except MalformedMessage:
                 self.malformed += 1
         return None
@@ -225,14 +229,14 @@ class Publisher(_Socket):
     def publish(self, message: AnyMessage) -> None:
         """Publish under the message's type name."""
         kind = type(message).__name__.encode()
-        self._socket.send_multipart([kind, encode(message), _TAG.pack(self._name, self._published[kind])])
+        self._socket.send_multipart([kind, encode(message), _TAG.pack(self._name, self._published[kind], PROTOCOL)])
         self._published[kind] += 1
 
     def wanted(self, kind: type[AnyMessage]) -> bool:
         """Whether somebody on the bus listens to this kind: pictures need not be made for nobody."""
         while self._wait(0):
             note = self._socket.recv(zmq.NOBLOCK)
-            if note[1:] in _KINDS:  # a listener may ask for anything; what there is not need not be remembered
+            if note[1:] in KINDS:  # a listener may ask for anything; what there is not need not be remembered
                 (self._wanted.add if note[:1] == b"\x01" else self._wanted.discard)(note[1:])
         return kind.__name__.encode() in self._wanted
 
@@ -241,6 +245,8 @@ class Subscriber(_Socket):
     """Listens to some kinds of message on the bus. It hears what comes after the subscription has arrived there.
 
     `missed` counts what came before something that was heard, and was not: this listener was too slow for it.
+    Kinds that are not known here are passed over, and so is all that comes of another version of the protocol: that is
+    counted by `unread`, and `foreign` says it in a line.
     """
 
     def __init__(
@@ -253,7 +259,8 @@ class Subscriber(_Socket):
         largest: int = MAX_MESSAGE_BYTES,
     ) -> None:
         super().__init__(zmq.SUB, endpoint, bind=bind, queue=queue, largest=largest)
-        self.missed = 0
+        self.missed = self.unread = 0
+        self.foreign = ""
         self._next: dict[tuple[bytes, bytes], int] = {}
         self._kinds: set[type[AnyMessage]] = set()
         for kind in kinds:
@@ -274,14 +281,36 @@ class Subscriber(_Socket):
             if not (parts := self._parts()):
                 continue
             try:
-                if len(parts) == 3 and len(parts[2].buffer) == _TAG.size:
-                    message = decode(parts[1].buffer)
-                    self._number(parts[0].bytes, *_TAG.unpack(parts[2].buffer))
+                if (message := self._heard(parts)) is not None:
                     return message
             except MalformedMessage:
-                pass
-            self.malformed += 1
+                self.malformed += 1
         return None
+
+    def _heard(self, parts: Sequence[zmq.Frame]) -> AnyMessage | None:
+        """The message in these parts; None if it is not for us."""
+        if len(parts) != 3:
+            raise MalformedMessage(f"{len(parts)} parts, not kind, message and tag")
+        kind, tag = parts[0].bytes, parts[2].buffer
+        publisher, number, version = b"", 0, 0
+        if _TAG.size <= len(tag) <= _LONGEST_TAG:
+            publisher, number, version = _TAG.unpack_from(tag)
+        elif len(tag) != _UNVERSIONED:
+            raise MalformedMessage(f"a tag of {len(tag)} bytes")
+        if version != PROTOCOL:
+            self.unread += 1
+            self.foreign = self.foreign or (  # the first says enough: a hostile one may have many
+                f"somebody here speaks version {version} of the protocol, and this skelstream version {PROTOCOL}: they "
+                "are not heard; install the same skelstream on both sides"
+            )
+            return None
+        if kind not in KINDS:  # ZeroMQ matches beginnings: whoever listens to "End" gets a newer "Ending", too
+            return None
+        message = decode(parts[1].buffer)
+        if not isinstance(message, KINDS[kind]):
+            raise MalformedMessage(f"a {type(message).__name__} that is called {kind.decode()}")
+        self._number(kind, publisher, number)
+        return message
 
     def _number(self, kind: bytes, publisher: bytes, number: int) -> None:
         """Note which message of which publisher this is."""

@@ -385,7 +385,7 @@ with Publisher(Link(address, ClientKey(**key))) as publisher:
     print("floods", flush=True)
     while True:
         for _ in range(1000):  # rubbish with a good key, as fast as it can
-            publisher._socket.send_multipart([b"Tracks", b"\\xdd\\xff\\xff\\xff\\xff" * 2000, b"x" * 16])
+            publisher._socket.send_multipart([b"Tracks", b"\\xdd\\xff\\xff\\xff\\xff" * 2000, b"x" * 16 + b"\\1\\0"])
         with socket.socket() as link:  # and noise without any
             link.settimeout(0.2)
             try:
