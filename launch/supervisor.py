@@ -126,10 +126,10 @@ class Supervisor:
         """
         if kind == "decode":
             self._open_bus()
-        name = kind + instance
+        name, settings = kind + instance, settings or self.settings
         if name not in self._stages:
-            self._stages[name] = _Stage(kind, self.settings.place.vitals(name), self.settings)
-        self._stages[name].settings, self._stages[name].needed = settings or self.settings, needed
+            self._stages[name] = _Stage(kind, settings.place.vitals(name), settings)
+        self._stages[name].settings, self._stages[name].needed = settings, needed
         self._start(name, self._stages[name])
 
     def _open_bus(self) -> None:
@@ -152,7 +152,7 @@ class Supervisor:
             else self._spawn(stage.kind, "now", stage.settings)
         )
         stage.process.since = time.monotonic()
-        stage.process.say(name)
+        stage.process.say(f"{name} {_told(stage.settings)}")  # a spare may have got ready for another camera
         stage.life.start()
 
     def _spawn(self, kind: str, when: str, settings: Settings) -> _Process:
@@ -166,7 +166,7 @@ class Supervisor:
             )
         process = _Process(popen, log, time.monotonic())
         # Not as an argument, which every user of the machine can read: a camera's address may hold a password.
-        process.say(json.dumps(asdict(settings)))
+        process.say(_told(settings))
         return process
 
     def pids(self) -> dict[str, int]:
@@ -309,6 +309,10 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _told(settings: Settings) -> str:
+    return json.dumps(asdict(settings))
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:

@@ -7,7 +7,7 @@
 and whatever is passed over is counted where it happens.
 
 Each stage is a process that the supervisor starts (`launch/supervisor.py`); what it needs to know comes on stdin, in
-two lines: the settings, and, when its turn comes, its name.
+two lines: the settings to get ready with, and, when its turn comes, its name and, if others, the settings to work with.
 
     python -m skelstream.stream.processes camera now /tmp/x 0 <<< '{"folder": "/tmp/x", "camera": "actor"}
     camera'
@@ -393,16 +393,18 @@ LOADS: dict[str, Callable[[Settings, Say], Any]] = {"pose": load_pose, "detect":
 SOCKETS: dict[str, tuple[str, ...]] = {"decode": ("windows", "work")}
 
 
-def main(kind: str, when: str, settings: Settings, turn: Callable[[], str]) -> int:
+def main(kind: str, when: str, settings: Settings, turn: Callable[[], tuple[str, Settings]]) -> int:
     """Run a stage until it is told to stop. `when` is "now", or "spare": it gets ready and waits for its turn.
 
-    `turn` returns the stage's name when its turn comes; "" if it never will. Returns 0 when the stage ended well, 2
-    when its settings were wrong, 75 when only a new process can go on.
+    `turn` returns the stage's name, "" if its turn will never come, and the settings to work with, which ask for the
+    same models. Returns 0 when the stage ended well, 2 when its settings were wrong, 75 when only a new process can go
+    on.
     """
     load = LOADS.get(kind)
     try:
         loaded = [load(settings, lambda line: None)] if load is not None and when == "spare" else []
-        if not (name := turn()):
+        name, settings = turn()
+        if not name:
             return 0
         with Stage(name, settings.place) as stage:
             stage.stop_on_signals()
@@ -432,6 +434,12 @@ if __name__ == "__main__":
     die_with_parent(int(parent) or None)
     if not (asked := sys.stdin.readline()):
         sys.exit(1)
-    code = main(kind, when, Settings(**json.loads(asked)), lambda: sys.stdin.readline().strip())
+    first = Settings(**json.loads(asked))
+
+    def turn() -> tuple[str, Settings]:
+        name, _, others = sys.stdin.readline().strip().partition(" ")
+        return name, Settings(**json.loads(others)) if others else first
+
+    code = main(kind, when, first, turn)
     sys.stdout.flush()
     os._exit(code)  # a thread that hangs in a camera's driver keeps nobody here
