@@ -68,7 +68,7 @@ class RobotState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     of them that are joined. `behaviour` is what it performs ("" for nothing) and `because` what brought it about, in
     words; it answers person `track` (None: nobody) before `camera` ("" for none). `reacted_ms` is how long the last
     behaviour took from the person's action, as far back as it is known to have begun, to the robot's first motion
-    (None before there was one). `safe`: it keeps still in its safe pose, because nothing is seen or it was told to.
+    (None before there was one), and `moved_at` when that was, in Unix seconds. `safe`: it keeps still in its safe pose, because nothing is seen or it was told to.
     """
 
     robot: str
@@ -79,6 +79,7 @@ class RobotState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     camera: str
     track: int | None
     reacted_ms: float | None
+    moved_at: float | None
     points: np.ndarray
     bones: tuple[tuple[int, int], ...]
 
@@ -92,6 +93,8 @@ class RobotState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             within("track", self.track, 0, MOST_COUNTED)
         if self.reacted_ms is not None:
             within("reacted_ms", self.reacted_ms, 0, 1e7)
+        if self.moved_at is not None:
+            within("moved_at", self.moved_at, 0, LATEST_S)
         array_of("f", 2, "points", self.points)
         count = len(self.points)
         require(self.points.shape == (count, 3) and count <= _MOST_POINTS, f"points {self.points.shape}")
