@@ -336,6 +336,13 @@ def run_gate_stage(stage: Stage, settings: Settings) -> None:
     run_gate(stage, keys=keys, host=settings.host, port=settings.port)
 
 
+def run_robot_stage(stage: Stage, settings: Settings) -> None:
+    """The robot that answers people."""
+    from .robot.stage import run_robot
+
+    run_robot(stage, settings)
+
+
 def _pass(stage: Stage, link: Outbox | Feeder, message: Frame | People | Tracks | Window, *, lossless: bool) -> None:
     """Hand on what frames become, and count what came of it. Lossless: wait for room; else the oldest makes room."""
     if lossless:
@@ -383,7 +390,7 @@ def _end(stage: Stage, link: Outbox, camera: str) -> None:
 STAGES: dict[str, Callable[..., None]] = {
     "camera": run_camera, "pose": run_pose, "track": run_track, "replay": run_replay, "window": run_window,
     "detect": run_detect, "decode": run_decode, "view": run_view, "record": run_record,
-    "gate": run_gate_stage,
+    "gate": run_gate_stage, "robot": run_robot_stage,
 }  # fmt: skip
 
 # What some of them must load first, for seconds, and can have loaded before their turn comes.
