@@ -52,6 +52,8 @@ def live(
     host: str = "127.0.0.1",
     port: int = 8765,
     at: str = "",
+    robot: str = "",
+    policy: str = "",
 ) -> int:
     """The whole pipeline on this machine: what people do, as it happens.
 
@@ -74,6 +76,8 @@ def live(
         page: serve http://HOST:PORT.
         terminal: show it in the terminal, for machines without a browser.
         at: folder for the sockets, so that others can join; the default is a fresh one.
+        robot: mujoco (a simulated humanoid, drawn on the page), ros or zmq: it answers what people do.
+        policy: a TOML file that says what it does when; the default greets, keeps away from blows and calls for help.
     """
     from .live import Live, run_live
 
@@ -83,6 +87,7 @@ def live(
         folder=at, camera=camera, model=model, pose=pose, people=people, engine=engine, threads=threads, hop=hop,
         delay=delay, width=width, height=height, duration_s=duration, mirror=mirror, record=record,
         record_most_mb=record_most_mb, record_most_minutes=record_most_minutes, host=host, port=port,
+        robot=robot, policy=policy,
     )  # fmt: skip
     asked = Live(
         settings=settings, detectors=detectors, json=json, log_json=log_json, page=page, terminal=terminal

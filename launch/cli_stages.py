@@ -151,6 +151,29 @@ def gate(
     return _stage("gate", Settings(folder=at, host=host, port=port, keys=str(keys or "")), log_json)
 
 
+def robot(
+    name: Annotated[Positional[str], arg(help="mujoco (a simulated humanoid), ros or zmq (told on the bus)")] = "mujoco",
+    *,
+    policy: str = "",
+    model: str = "small",
+    at: str = "",
+    to: To = "",
+    key: KeyFile = "",
+    log_json: bool = False,
+) -> int:
+    """A robot that answers the people whom a running pipeline sees.
+
+    Args:
+        policy: a TOML file that says what it does when; the default greets, points out, keeps away and calls for help.
+        model: the pipeline's, whose actions the policy may name.
+    """
+    from ..stream.robot.stage import policy_of
+
+    settings = Settings(folder=at, robot=name, policy=policy, model=model, to=to, key=key)
+    policy_of(settings)
+    return _stage("robot", settings, log_json)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
-    "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "gate": gate,
+    "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "gate": gate, "robot": robot,
 }  # fmt: skip
