@@ -19,18 +19,20 @@ from types import FrameType
 from rich.console import Console
 
 from ..encoder.bundle import Bundle
-from ..stream.camera import Source, open_source
+from ..stream.elsewhere import gate_at
 from ..stream.pose_model import ensure_pose_model
 from ..stream.record import check_place, played
+from ..stream.robot.stage import policy_of
 from ..stream.segments import Limits
 from ..stream.settings import Settings
 from ..stream.view.server import listen
 from ..stream.view.token import page_url, token_for
 from ..stream.wire import SHOWN, AnyMessage, Decision, End, Event, Recording, Report, Subscriber, Tracks
 from .asked_recordings import AskedRecordings
+from .cameras import Camera, Lines, find_cameras
 from .lifecycle import Phase
 from .log import Log
-from .summary import Summary, Truth
+from .summary import Summary
 from .supervisor import StageFailed, Supervisor
 
 _START_S = 120.0  # for a machine that reads MediaPipe from a slow disk for the first time
@@ -42,9 +44,15 @@ _HEARD: tuple[type[AnyMessage], ...] = (Report, Tracks, Decision, Event, End, Re
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """What to run and how to show it."""
+    """What to run and how to show it.
+
+    `cameras`: NAME=ADDRESS or an address each; if there is none it is the settings' own, or none but other machines'
+    where there is a `gate` (HOST or HOST:PORT) for them.
+    """
 
     settings: Settings
+    cameras: tuple[str, ...] = ()
+    gate: str = ""
     detectors: int = 1
     json: bool = False
     log_json: bool = False
@@ -61,19 +69,18 @@ class Outcome:
 
 
 def run_live(live: Live) -> Outcome:
-    """Run until the source ends, or Ctrl-C.
+    """Run until every camera has ended, or Ctrl-C; where other machines come in, until Ctrl-C.
 
     Raises ValueError, before anything is started, if the request cannot be met.
     """
-    settings, truth, classes = checked(live)
+    settings, cameras, classes = checked(live)
     console = Console(stderr=True, highlight=False)
     log = Log(json=live.log_json)
-    summary = Summary(classes=classes, live=not settings.lossless)
-    source = "replay" if settings.replay else "camera"
-    stages = ["window"] if settings.replay else ["pose", "track", "window"]
-    stages += [f"detect{i}" for i in range(live.detectors)]
+    summary = Summary(classes=classes, live=not settings.lossless, guests=bool(live.gate))
+    stages = [f"detect{i}" for i in range(live.detectors)]
     stages += ["view"] if live.page else []
     stages += ["record"] if settings.record else []
+    stages += ["robot"] if settings.robot else []
     with (
         interruption() as interrupted,
         Supervisor(settings, spares=not settings.lossless, tell=log.tell) as supervisor,
@@ -83,14 +90,19 @@ def run_live(live: Live) -> Outcome:
             try:
                 for name in ["decode", *stages]:
                     supervisor.start(name.rstrip("0123456789"), name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+                if live.gate:
+                    host, port = gate_at(live.gate)
+                    supervisor.start("gate", settings=replace(supervisor.settings, host=host, port=port))
+                lines = Lines(supervisor, cameras)
+                lines.prepare()
                 if not wait_until_ready(supervisor, log, interrupted):
                     return Outcome(summary, 130)
                 if live.page:
                     url = page_url(settings.host, settings.port, settings.token)
                     console.print(f"{url} shows what is seen; Ctrl-C ends", soft_wrap=True, markup=False)
-                supervisor.start(source)
+                lines.begin()
                 with _terminal(live, place.here("bus-out"), classes, console):
-                    _listen(live, supervisor, bus, summary, source, interrupted)
+                    _listen(live, supervisor, bus, summary, lines, interrupted)
             except StageFailed as failure:
                 log.tell("", str(failure))
                 return Outcome(summary, 2 if failure.wrong_request else 1)
@@ -98,13 +110,16 @@ def run_live(live: Live) -> Outcome:
             summary.counters = supervisor.counters()
             while (message := bus.receive(0.05)) is not None:  # the stages' last reports
                 summary.add(message)
-    for line in summary.lines(truth):
+    for line in summary.lines({camera.name: camera.truth for camera in cameras if camera.truth is not None}):
         console.print(line, soft_wrap=True)  # a line is a line, also where the terminal is narrow
-    return Outcome(summary, 0)
+    return Outcome(summary, 1 if lines.given_up else 0)
 
 
-def checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
-    """The settings made complete, the source's truth if it knows it, the classes; ValueError if anything is amiss."""
+def checked(live: Live) -> tuple[Settings, list[Camera], tuple[str, ...]]:
+    """The settings made complete, the cameras, the classes; ValueError if anything is amiss.
+
+    Of one camera, and of a recording of one, the settings know all.
+    """
     settings = live.settings
     if live.detectors < 1:
         raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")
@@ -114,34 +129,28 @@ def checked(live: Live) -> tuple[Settings, Truth | None, tuple[str, ...]]:
     if live.page:
         listen(settings.host, settings.port).close()
         settings = replace(settings, token=token_for(settings.host))
+    if settings.robot:
+        policy_of(settings)
+    elif settings.policy:
+        raise ValueError("--policy is what a robot does; give --robot too")
     limits = Limits.of(settings.record_most_mb, settings.record_most_minutes)
     if settings.record:
         check_place(Path(settings.record), limits)
     elif limits is not None:
         raise ValueError("--record-most-mb and --record-most-minutes limit a recording; give --record FOLDER too")
     if settings.replay:
-        name = next(
-            (message.camera for message in played(Path(settings.replay)) if not isinstance(message, Report)), ""
-        )
-        return replace(settings, lossless=True, name=name), None, bundle.config.classes
-    duration_s = float("inf") if settings.duration_s is None else settings.duration_s
-    source = open_source(settings.camera, width=settings.width, height=settings.height, duration_s=duration_s)
-    source.close()
-    settings = replace(settings, name=settings.name or source.name)
-    ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
-    return replace(settings, lossless=not source.live), _truth_of(source, settings), bundle.config.classes
-
-
-def _truth_of(source: Source, settings: Settings) -> Truth | None:
-    """The source's truth in the vocabulary's words, if it has one."""
-    if source.truth(0.0) is None:
-        return None
-    if not settings.camera.startswith("skeletons:"):
-        return source.truth
-    from ..train.vocabulary import translate
-
-    dataset = Path(settings.camera.split(":")[1]).stem
-    return lambda t: translate(dataset, source.truth(t))
+        recorded = [message.camera for message in played(Path(settings.replay)) if isinstance(message, End)]
+        cameras = [Camera(name, "", live=False) for name in recorded]
+    else:
+        cameras = find_cameras(settings, live.cameras or (() if live.gate else (settings.camera,)))
+        ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
+    if live.gate:
+        gate_at(live.gate)
+        if any(not camera.live for camera in cameras):
+            raise ValueError("a gate is for cameras that are live, and these files are not; leave either out")
+    elif len(cameras) == 1:
+        settings = replace(settings, camera=cameras[0].address, name=cameras[0].name)
+    return replace(settings, lossless=any(not camera.live for camera in cameras)), cameras, bundle.config.classes
 
 
 def wait_until_ready(supervisor: Supervisor, log: Log, interrupted: threading.Event) -> bool:
@@ -159,9 +168,9 @@ def wait_until_ready(supervisor: Supervisor, log: Log, interrupted: threading.Ev
 
 
 def _listen(
-    live: Live, supervisor: Supervisor, bus: Subscriber, summary: Summary, source: str, interrupted: threading.Event
+    live: Live, supervisor: Supervisor, bus: Subscriber, summary: Summary, lines: Lines, interrupted: threading.Event
 ) -> None:
-    """Say what is heard until the source's stream has ended, or, once interrupted, for a moment more."""
+    """Say what is heard until every camera has ended, or, once interrupted, for a moment more."""
     until = float("inf")
     watched = 0.0
     recordings = AskedRecordings(supervisor)
@@ -173,13 +182,16 @@ def _listen(
             _say(message, live, summary.live)
         elif isinstance(message, Recording) and not interrupted.is_set():
             recordings.take(message)
-        elif isinstance(message, End) and message.camera == supervisor.settings.name:
+        elif isinstance(message, End):
+            lines.ended(message.camera)
+        if lines.over and not live.gate:
             return
         if interrupted.is_set() and until == float("inf"):
-            supervisor.end(source)
+            lines.stop()
             until = time.monotonic() + _DRAIN_S
         if until == float("inf") and time.monotonic() - watched > _WATCH_S:
             supervisor.watch()
+            lines.look()
             watched = time.monotonic()
 
 
@@ -199,10 +211,9 @@ def _say(event: Event, live: Live, timed: bool) -> None:
         took = "" if event.t_end is None else f"  {event.t_end - event.t_start:5.1f} s"
         at = event.t_start if event.t_end is None else event.t_end
         late = f"  +{latency_ms} ms" if timed and event.kind == "start" else ""
-        print(
-            f"{at:8.2f}  person {event.track}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}",
-            flush=True,
-        )
+        who = f"{event.camera}  " if len(live.cameras) > 1 or live.gate else ""
+        who += f"person {event.track}"
+        print(f"{at:8.2f}  {who}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}", flush=True)
 
 
 @contextlib.contextmanager

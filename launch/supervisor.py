@@ -182,8 +182,11 @@ class Supervisor:
         return self._stages[name].life.phase
 
     def all_ready(self) -> bool:
-        """Whether every stage takes its input."""
-        return all(stage.life.phase is Phase.READY for stage in self._stages.values())
+        """Whether every stage takes its input, but for those that were given up and nobody needs."""
+        return all(
+            stage.life.phase is Phase.READY or not (stage.needed or self.runs(name))
+            for name, stage in self._stages.items()
+        )
 
     def watch(self) -> None:
         """Look after every stage; `StageFailed` if one has to be given up."""

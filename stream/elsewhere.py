@@ -13,6 +13,17 @@ FIRST_PORT = 7600
 PORTS = {"windows": 0, "reports": 1, "events": 2, "work": 3, "ends": 4}  # of the doors, above the first
 
 
+def gate_at(address: str) -> tuple[str, int]:
+    """The host and the first port of a gate, from HOST or HOST:PORT; ValueError if that is none."""
+    host, separator, port = address.rpartition(":")
+    if not separator or address.endswith("]"):
+        host, port = address, str(FIRST_PORT)
+    host = host.strip("[]")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 - len(PORTS):
+        raise ValueError(f"{address!r} is no machine; give HOST or HOST:PORT, such as robot.local:{FIRST_PORT}")
+    return host, int(port)
+
+
 @dataclass(frozen=True)
 class Elsewhere:
     """The machine where the others meet: its name or address, the first port of its gate, and the key for it."""
@@ -26,13 +37,7 @@ class Elsewhere:
         """`to` is HOST or HOST:PORT, `key` the key's file; ValueError if one is none."""
         if not key:
             raise ValueError(f"{to} is another machine, and lets nobody in without a key; give --key FILE")
-        host, separator, port = to.rpartition(":")
-        if not separator or to.endswith("]"):
-            host, port = to, str(FIRST_PORT)
-        host = host.strip("[]")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536 - len(PORTS):
-            raise ValueError(f"{to!r} is no machine; give HOST or HOST:PORT, such as robot.local:{FIRST_PORT}")
-        return cls(host, int(port), read_key(Path(key)))
+        return cls(*gate_at(to), read_key(Path(key)))
 
     def door(self, name: str) -> Link:
         """The link through a door of its gate."""
