@@ -152,7 +152,7 @@ def gate(
 
 
 def robot(
-    name: Annotated[Positional[str], arg(help="mujoco (a simulated humanoid), ros or zmq (told on the bus)")] = "mujoco",
+    name: Positional[str] = "mujoco",
     *,
     policy: str = "",
     model: str = "small",
@@ -164,7 +164,8 @@ def robot(
     """A robot that answers the people whom a running pipeline sees.
 
     Args:
-        policy: a TOML file that says what it does when; the default greets, points out, keeps away and calls for help.
+        name: mujoco (a simulated humanoid), or ros or zmq (what it is to do is told on the bus).
+        policy: a TOML file that says what it does when; the default greets, keeps away from blows and calls for help.
         model: the pipeline's, whose actions the policy may name.
     """
     from ..stream.robot.stage import policy_of
