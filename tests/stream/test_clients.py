@@ -24,6 +24,7 @@ import pytest
 from skelstream.stream.actor import Script
 from skelstream.stream.keys import KeyStore
 from skelstream.stream.stage import Place
+from skelstream.stream.window import WindowCutter
 from skelstream.stream.wire import (
     PROTOCOL,
     Bus,
@@ -37,7 +38,6 @@ from skelstream.stream.wire import (
     Window,
     encode,
 )
-from skelstream.stream.window import WindowCutter
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "docs" / "protocol.md", ROOT / "README.md")
