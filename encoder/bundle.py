@@ -25,14 +25,18 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .bundle_files import CONFIG as CONFIG
+from .bundle_files import F32, cache_folder, corrupt, listed, no_constant, read, read_array, verify
+from .bundle_files import GRAPH as GRAPH
+from .bundle_files import REFERENCE as REFERENCE
+from .bundle_files import SHIPPED as SHIPPED
+from .bundle_files import WEIGHTS as WEIGHTS
 from .config import (
     AnyEncoderConfig,
     LayoutName,
@@ -41,23 +45,13 @@ from .config import (
     Task,
     check,
     check_model,
-    encoder_class,
     layout_of,
 )
 from .full_disk import needing_room
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-F32 = NDArray[np.float32]
+from .strict import strict
 
 FORMAT = 1
-CONFIG, WEIGHTS, GRAPH, REFERENCE = "config.json", "model.safetensors", "model.onnx", "reference.npz"
-SHIPPED = Path(__file__).parent / "bundles"
-
-# Nothing larger is read: ten times the largest model there is, and far more text or probes than anybody needs.
-_MAX_BYTES = {CONFIG: 1 << 20, WEIGHTS: 2 << 30, GRAPH: 2 << 30, REFERENCE: 64 << 20}
-
+HUB = "hf://"
 
 LOOK = 32  # ticks: the decoder looks so far back on a window for when an action began and how sure it is
 
@@ -104,7 +98,7 @@ class DecodeParameters:
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """These fields with exactly these types, as they stand in JSON; ValueError names the one that is wrong."""
-        return _strict(cls, data, "decode")
+        return strict(cls, data, "decode")
 
     @property
     def classes(self) -> int | None:
@@ -151,7 +145,7 @@ class BundleConfig:
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """These fields with exactly these types, what has a default at will; ValueError names the one that is wrong."""
-        return _strict(cls, data, "config")
+        return strict(cls, data, "config")
 
     @property
     def window_shape(self) -> tuple[int, int, int, int]:
@@ -184,25 +178,26 @@ class Bundle:
 
     @classmethod
     def load(cls, path_or_name: str | Path) -> Self:
-        """A shipped bundle by its name, or one by its directory (a bare name is always a shipped one: write ./name).
+        """A shipped bundle by its name, or one by its directory (a bare name is always a shipped one: write ./name),
+        or one from a hub: hf://ORG/NAME, or of one revision, hf://ORG/NAME@REVISION.
 
         The directory may be that of a run whose bundle is in it, as `bundle/`.
 
         Raises ValueError if there is no such model, or if a file is missing, cut short, changed or nonsensical.
         """
         directory = _resolve(path_or_name)
-        raw = _read(directory, CONFIG)
+        raw = read(directory, CONFIG)
         try:
-            data = json.loads(raw, parse_constant=_no_constant)
+            data = json.loads(raw, parse_constant=no_constant)
             check(isinstance(data, dict), "it must be an object")
             files, version = data.pop("files", None), data.pop("format", None)
             check(version == FORMAT, f"its format is {version!r}, this program reads {FORMAT}")
             config = BundleConfig.from_dict(data)
-            listed = _listed(files)
+            known = listed(files)
         except (ValueError, RecursionError) as error:
-            raise _corrupt(directory, f"{CONFIG}: {error}") from error
-        for name, (sha256, size) in listed.items():
-            _verify(directory, name, sha256, size)
+            raise corrupt(directory, f"{CONFIG}: {error}") from error
+        for name, (sha256, size) in known.items():
+            verify(directory, name, sha256, size)
         return cls(directory=directory, config=config, digest=hashlib.sha256(raw).hexdigest())
 
     @classmethod
@@ -265,14 +260,14 @@ class Bundle:
 
     def reference(self) -> Reference:
         """The probes and their logits. Raises ValueError if they are not what the config lets expect."""
-        content = _read(self.directory, REFERENCE)
+        content = read(self.directory, REFERENCE)
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                joints = _read_array(archive, "joints.npy", self.config.window_shape)
-                logits = _read_array(archive, "logits.npy", self.config.output_shape)
+                joints = read_array(archive, "joints.npy", self.config.window_shape)
+                logits = read_array(archive, "logits.npy", self.config.output_shape)
             check(0 < len(joints) == len(logits), "as many probes as logits are needed, at least one")
         except (ValueError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
-            raise _corrupt(self.directory, f"{REFERENCE}: {error}") from error
+            raise corrupt(self.directory, f"{REFERENCE}: {error}") from error
         return Reference(joints=joints, logits=logits)
 
     def engine_cache(self) -> Path:
@@ -280,10 +275,7 @@ class Bundle:
         inside = self.directory / "engines"
         if os.access(inside if inside.exists() else self.directory, os.W_OK):
             return inside
-        if root := os.environ.get("SKELSTREAM_CACHE"):
-            return Path(root) / "engines" / self.digest[:16]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cache / "skelstream" / "engines" / self.digest[:16]
+        return cache_folder() / "engines" / self.digest[:16]
 
 
 def check_place(directory: Path) -> None:
@@ -300,139 +292,16 @@ def available_bundles() -> tuple[str, ...]:
 def _resolve(path_or_name: str | Path) -> Path:
     if isinstance(path_or_name, str) and path_or_name in available_bundles():
         return SHIPPED / path_or_name
+    if isinstance(path_or_name, str) and path_or_name.startswith(HUB):
+        from .hub import fetched
+
+        return fetched(path_or_name)
     directory = Path(path_or_name)
     if not (directory / CONFIG).exists() and (directory / "bundle" / CONFIG).is_file():
         return directory / "bundle"
     if directory.is_dir():
         return directory
     names = ", ".join(available_bundles()) or "none"
-    raise ValueError(f"no model {str(path_or_name)!r}; give a bundle's directory or one that is shipped: {names}")
-
-
-def _corrupt(directory: Path, what: str) -> ValueError:
-    mend = "install or copy it again" if directory.parent == SHIPPED else "copy it again, or export it anew"
-    return ValueError(f"corrupt bundle {directory}: {what}; {mend}")
-
-
-def _inside(directory: Path, name: str) -> Path:
-    """A file of the bundle; not one elsewhere that a link leads to, nor what is no file and never ends."""
-    path = directory / name
-    if path.exists() and (path.resolve().parent != directory.resolve() or not path.is_file()):
-        raise _corrupt(directory, f"{name} is no file of the bundle's own")
-    return path
-
-
-def _read(directory: Path, name: str) -> bytes:
-    """The whole of a small file, its size checked first."""
-    path = _inside(directory, name)
-    try:
-        if path.stat().st_size > _MAX_BYTES[name]:
-            raise _corrupt(directory, f"{name} is larger than {_MAX_BYTES[name]} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise _corrupt(directory, f"{name}: {error.strerror or error}") from error
-
-
-def _verify(directory: Path, name: str, sha256: str, size: int) -> None:
-    path = _inside(directory, name)
-    try:
-        actual = path.stat().st_size
-        if actual != size:
-            raise _corrupt(directory, f"{name} has {actual} bytes, not {size}")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _corrupt(directory, f"{name}: {error.strerror or error}") from error
-    if digest != sha256:
-        raise _corrupt(directory, f"{name} has been changed (its digest is another)")
-
-
-def _listed(files: object) -> dict[str, tuple[str, int]]:
-    """The digests and sizes of `files`. Only the three known names pass, so no name can lead out of the directory."""
-    expected = {WEIGHTS, GRAPH, REFERENCE}
-    if not isinstance(files, dict) or set(files) != expected:
-        raise ValueError(f"files must list exactly {', '.join(sorted(expected))}")
-    listed = {}
-    for name, entry in files.items():
-        known = isinstance(entry, dict) and set(entry) == {"sha256", "bytes"}
-        check(known, f"files[{name!r}] must hold sha256 and bytes")
-        size, sha256 = entry["bytes"], entry["sha256"]
-        check(
-            type(size) is int and 0 < size <= _MAX_BYTES[name],
-            f"files[{name!r}].bytes must be in 1..{_MAX_BYTES[name]}",
-        )
-        check(isinstance(sha256, str) and len(sha256) == 64, f"files[{name!r}].sha256 must be 64 hexadecimal digits")
-        listed[name] = (sha256, size)
-    return listed
-
-
-def _read_array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> F32:
-    """One float32 array (P, *shape) of an .npz; the header is believed only as far as there are bytes for it."""
-    entry = archive.getinfo(name)
-    check(entry.compress_type == zipfile.ZIP_STORED, f"{name} must not be compressed")
-    data = archive.read(entry)
-    stream = io.BytesIO(data)
-    check(np.lib.format.read_magic(stream) == (1, 0), f"{name} must be .npy version 1.0")
-    actual, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    check(dtype == np.dtype("<f4") and not fortran, f"{name} must be float32 in C order")
-    check(actual[1:] == shape, f"{name} has shape {actual}, not (P, {', '.join(map(str, shape))})")
-    body = data[stream.tell() :]
-    check(math.prod(actual) * 4 == len(body), f"{name} is cut short")
-    array = np.frombuffer(body, dtype=np.float32).reshape(actual)
-    check(bool(np.isfinite(array).all()), f"{name} holds numbers that are not finite")
-    return array
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
-
-
-D = TypeVar("D", bound="DataclassInstance")
-
-
-def _strict(cls: type[D], data: object, where: str) -> D:
-    """Build a dataclass from parsed JSON: its fields, exactly their types, an int where a float is asked.
-
-    A field with a default may be missing: it may be younger than the file.
-    """
-    hints = get_type_hints(cls)
-    names = [f.name for f in fields(cls)]
-    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} must be an object")
-    if missing := [name for name in needed if name not in data]:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    if unknown := [name for name in data if name not in names]:
-        raise ValueError(f"{where} has unknown fields: {', '.join(map(str, unknown))}")
-    return cls(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in data.items()})
-
-
-def _member(members: tuple[Any, ...], value: object) -> Any:
-    """Which of the types of a union a value is to have: an encoder by its kind, else null, a list or a plain value."""
-    if all(is_dataclass(member) for member in members):
-        return encoder_class(value.get("kind", "dste") if isinstance(value, dict) else None)
-    if value is None and NoneType in members:
-        return NoneType
-    return next((m for m in members if (get_origin(m) is tuple) == isinstance(value, list)), members[0])
-
-
-def _value(expected: Any, value: object, where: str) -> Any:
-    if get_origin(expected) is UnionType:
-        expected = _member(get_args(expected), value)
-    origin, arguments = get_origin(expected), get_args(expected)
-    if isinstance(expected, type) and is_dataclass(expected):
-        return _strict(expected, value, where)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is Mapping and isinstance(value, dict):
-        return value
-    if expected is float and isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
-        return float(value)
-    if expected in (int, str, bool, NoneType) and type(value) is expected:
-        return value
-    wanted = (
-        f"one of {', '.join(map(repr, arguments))}" if origin is Literal else getattr(expected, "__name__", expected)
+    raise ValueError(
+        f"no model {str(path_or_name)!r}; give a bundle's directory, hf://ORG/NAME, or one that is shipped: {names}"
     )
-    raise ValueError(f"{where} must be {wanted}, not {value!r:.80}")

@@ -39,10 +39,10 @@ RESTRICTED = ROOT / "train" / "datasets" / "restricted_pickle.py"
 
 
 def _files() -> list[Path]:
-    """Every file of the package: the modules at the top, and all that stands in the four rooms."""
+    """Every file of the package: the modules at the top, what says that they are typed, and all in the four rooms."""
     inside = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.is_file()]
     kept = [path for path in inside if not set(path.relative_to(ROOT).parts) & set(NOT_SOURCE)]
-    return sorted([*ROOT.glob("*.py"), *kept])
+    return sorted([*ROOT.glob("*.py"), ROOT / "py.typed", *kept])
 
 
 def _sources() -> list[Path]:
