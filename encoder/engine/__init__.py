@@ -19,6 +19,7 @@ class Infers(Protocol):
     def infer(self, joints_BCTVM: F32) -> F32:
         """The model's output for windows (B, 3, T, V, M), float32 in C order: frame logits (B, F, K) of a detector,
         clip logits (B, K) of a recogniser, the dense representation (B, F, W) of an encoder. Any B from 1.
+        A detector that was compiled to give features, too, has these behind its logits, (B, F, K + W).
 
         Raises ValueError if shape or dtype is another.
         """

@@ -46,12 +46,14 @@ def compile_engine(
     precision: Precision | None = None,
     threads: int | None = None,
     frames: int | None = None,
+    features: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Engine:
     """The bundle's engine: OpenVINO where it is installed (`auto`), else PyTorch.
 
     `precision`: None is the backend's best for this bundle and device. `threads` bounds its CPU threads. `frames`: of
-    each window only the last so many come out (None: all). `say` is told what takes long, and if nothing can be kept.
+    each window only the last so many come out (None: all). `features`: beside a detector's logits comes what its head
+    reads of every frame, (B, F, K + W); it costs a little. `say` is told what takes long, and if nothing can be kept.
     Raises ValueError if the backend is unknown, not installed, or cannot be used here, and `ParityError` if the
     compiled engine differs from the bundle's reference; such an engine is closed and nothing of it stays cached.
     """
@@ -64,7 +66,7 @@ def compile_engine(
     if precision is not None and precision not in TOLERANCE:
         raise ValueError(f"no precision {precision!r}; there are {', '.join(TOLERANCE)}")
     try:
-        engine = _make(bundle, backend, precision, threads, frames, say)
+        engine = _make(bundle, backend, precision, threads, frames, features, say)
     except (ImportError, OSError) as error:  # a package that is there and lacks a library, or its other half
         raise ValueError(f"the engine {backend} does not load here: {str(error).splitlines()[0][:200]}") from error
     except MemoryError as error:
@@ -86,6 +88,7 @@ def first_engine(
     *,
     threads: int | None = None,
     frames: int | None = None,
+    features: bool = False,
     say: Callable[[str], None],
 ) -> Engine:
     """The first of these backends that works here; `say` is told why each before it does not.
@@ -94,7 +97,7 @@ def first_engine(
     """
     for backend, following in zip(backends, [*backends[1:], None], strict=True):
         try:
-            return compile_engine(bundle, backend, threads=threads, frames=frames, say=say)
+            return compile_engine(bundle, backend, threads=threads, frames=frames, features=features, say=say)
         except ValueError as error:
             if following is None:
                 raise
@@ -120,22 +123,23 @@ def _make(
     precision: Precision | None,
     threads: int | None,
     frames: int | None,
+    features: bool,
     say: Callable[[str], None],
 ) -> Engine:
     if backend == "torch":
         from .torch import TorchEngine
 
-        return TorchEngine(bundle, precision=precision, threads=threads, frames=frames)
+        return TorchEngine(bundle, precision=precision, threads=threads, frames=frames, features=features)
     if backend == "tensorrt":
         from ..graph import engine_graph
         from .tensorrt import TensorRtEngine
 
         precision = precision or "fp16"
-        graph = engine_graph(bundle, precision=precision, frames=frames, products="fp16")
-        return TensorRtEngine(bundle, graph, precision=precision, say=say)
+        graph = engine_graph(bundle, precision=precision, frames=frames, features=features, products="fp16")
+        return TensorRtEngine(bundle, graph, precision=precision, features=features, say=say)
     from .openvino import OpenVinoEngine
 
-    return OpenVinoEngine(bundle, precision=precision, threads=threads, frames=frames)
+    return OpenVinoEngine(bundle, precision=precision, threads=threads, frames=frames, features=features)
 
 
 class ParityError(ValueError):
@@ -150,7 +154,8 @@ def check_parity(engine: Engine, reference: Reference) -> dict[str, float]:
     allowed = TOLERANCE[engine.precision]
     largest = mean = 0.0
     for windows in (slice(None), slice(0, 1)):
-        difference = (engine.infer(reference.joints[windows]) - expected[windows]).astype(np.float64) / scale
+        answers = engine.infer(reference.joints[windows])[..., : expected.shape[-1]]  # features may stand behind
+        difference = (answers - expected[windows]).astype(np.float64) / scale
         largest = max(largest, float(np.abs(difference).max()))
         mean = max(mean, float(np.sqrt(np.square(difference).mean())))
         if not (largest <= allowed[0] and mean <= allowed[1]):  # a NaN is no agreement

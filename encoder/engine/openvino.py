@@ -39,8 +39,8 @@ class OpenVinoEngine:
     """The bundle's graph compiled for this CPU.
 
     `threads` bounds the CPU threads (None: all); `frames`: of a window only the last so many come out (None: all).
-    Precision, unless it is asked for: int8 where the bundle was calibrated for it, else bf16 where the CPU computes in
-    it, else float32.
+    `features`: these come beside the logits. Precision, unless it is asked for: int8 where the bundle was calibrated
+    for it, else bf16 where the CPU computes in it, else float32.
 
     The compiled models are cached in the bundle's `engine_cache`. Fresh ones lie in a scratch directory until `keep`
     says that they are good: what failed its check is never found again, and no process finds a half-written one. A
@@ -54,6 +54,7 @@ class OpenVinoEngine:
         threads: int | None = None,
         precision: Precision | None = None,
         frames: int | None = None,
+        features: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
@@ -62,7 +63,7 @@ class OpenVinoEngine:
         self.precision: Precision = precision or _best_precision(core, bundle)
         if self.precision not in _TYPES or (self.precision == "bf16" and not _has_bf16(core)):
             raise ValueError(f"this CPU does not compute in {self.precision} with OpenVINO; use fp32, or int8")
-        graph = engine_graph(bundle, precision=self.precision, frames=frames)
+        graph = engine_graph(bundle, precision=self.precision, frames=frames, features=features)
         self._window_shape = bundle.config.window_shape
         self._sizes = _SIZES if len(graph) < _LARGE_BYTES else _SIZES_OF_LARGE
 

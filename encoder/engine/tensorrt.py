@@ -30,7 +30,8 @@ _KEPT_GRAPHS = 8  # each batch size in use has a captured graph and a context; s
 
 class TensorRtEngine:
     """A strongly typed ONNX graph, as bytes, compiled for this process's first GPU and batches of 1 to `batches`;
-    larger ones are computed in pieces. `precision` is what the graph is written in: here it is but a name.
+    larger ones are computed in pieces. `precision` is what the graph is written in, and `features` whether it gives
+    them: here they are but a name.
 
     A compiled engine is looked for in the bundle's `engine_cache`, and built anew if there is none, or if that one is
     for another GPU, TensorRT or graph, or is damaged; `say` is told so. A fresh one lies in a scratch directory until
@@ -47,6 +48,7 @@ class TensorRtEngine:
         graph: bytes,
         *,
         precision: Precision,
+        features: bool = False,
         batches: int = 64,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -61,7 +63,8 @@ class TensorRtEngine:
         # A folder for each kind of GPU: those of a cluster stand side by side, and what was built by another TensorRT
         # or from another graph is replaced.
         kind = hashlib.sha256(f"{gpu.name} {gpu.capability}".encode()).hexdigest()[:16]
-        self.cache = bundle.engine_cache() / f"tensorrt-{precision}-{kind}"
+        variant = f"{precision}-features" if features else precision  # both are in use, one after the other
+        self.cache = bundle.engine_cache() / f"tensorrt-{variant}-{kind}"
         self._timings = bundle.engine_cache() / f"tensorrt-timings-{kind}"
         self._scratch: Path | None = None
         self._new_timings: Path | None = None

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from ..bundle import Bundle, BundleConfig
+from ..deployed import Deployed
+from ..detector import Detector
 from ..folded import fold
 from ..weights import load_model
 from . import F32, Precision, check_windows
@@ -24,8 +26,8 @@ class TorchEngine:
     """The bundle's weights in PyTorch, on `device`: "cpu", "cuda", "cuda:1" and so on (None: a GPU where there is one).
 
     The CPU computes the trained model itself, in float32 alone. A GPU computes its folded form, in fp16 (the default),
-    bf16 or fp32. `frames`: of a window only the last so many come out (None: all). `threads` sets torch's thread
-    count, which is the process's.
+    bf16 or fp32. `frames`: of a window only the last so many come out (None: all). `features`: these come
+    beside a detector's logits. `threads` sets torch's thread count, which is the process's.
 
     Raises ValueError, in one line, if there is no such device, precision or number of frames, or if the GPU's memory
     does not suffice.
@@ -38,6 +40,7 @@ class TorchEngine:
         precision: Precision | None = None,
         threads: int | None = None,
         frames: int | None = None,
+        features: bool = False,
         device: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
@@ -51,8 +54,11 @@ class TorchEngine:
         self._window_shape = bundle.config.window_shape
         self._model: GpuModel | _Reference
         model = load_model(bundle)
+        output_shape = bundle.config.output_shape
+        if features:
+            model = giving_features(model)
+            output_shape = (*output_shape[:-1], output_shape[-1] + bundle.config.encoder.dense_width)
         if where.type == "cuda":
-            output_shape = bundle.config.output_shape
             if frames is not None:
                 output_shape = (frames, *output_shape[1:])
             folded = fold(model, frames)
@@ -77,6 +83,22 @@ class TorchEngine:
         if isinstance(self._model, GpuModel):
             self._model.close()
         del self._model
+
+
+def giving_features(model: Deployed) -> Detector:
+    """A detector whose answer (B, T, K + W) is its logits and then what its head reads: the head above an identity.
+
+    Raises ValueError for a model that does not detect.
+    """
+    if not isinstance(model, Detector):
+        raise ValueError(f"a model for the task {model.config.task} has no features of frames; give one for detect")
+    width = model.config.encoder.dense_width
+    wider = nn.Linear(width, len(model.config.classes) + width)
+    with torch.no_grad():
+        wider.weight.copy_(torch.cat((model.head.weight, torch.eye(width))))
+        wider.bias.copy_(torch.cat((model.head.bias, torch.zeros(width))))
+    model.head = wider
+    return model
 
 
 class _Reference:
