@@ -16,6 +16,7 @@ _TURNS = 6  # of Gauss and Newton's: from where the arm was, one frame ago, two 
 _DAMPING = 0.05  # keeps it calm where the arm is straight, and cannot go on
 _ELBOW = 0.25  # how much a wish for the elbow weighs beside that for the hand
 _NEAR_M = 0.03
+_FARTHEST = 0.98  # of its length: beyond, nothing would tell the way
 # Where to begin when the way from where it was leads nowhere: shares of each hinge's range.
 _STARTS = ((0.5, 0.5, 0.2), (0.1, 0.8, 0.2), (0.9, 0.4, 0.2), (0.2, 0.3, 0.2), (0.5, 0.9, 0.6))
 
@@ -44,8 +45,9 @@ class Arm:
     def reach(self, hand: F64, start: F64, elbow: F64 | None = None) -> F64:
         """Angles within the limits that bring the hand as near to `hand` as may be, beginning from `start`.
 
-        `elbow`: where the elbow would rather be; it gives way to the hand.
+        `elbow`: where the elbow would rather be; it gives way to the hand. What is too far is pointed at.
         """
+        hand = hand * min(1.0, _FARTHEST * self.length / max(float(np.linalg.norm(hand)), 1e-9))
         angles, miss = self._approach(hand, np.clip(start, self.least, self.most), elbow)
         for share in _STARTS if miss > _NEAR_M else ():
             other, its_miss = self._approach(hand, self.least + np.array(share) * (self.most - self.least), elbow)

@@ -46,7 +46,7 @@ class Behaviour:
 
 
 def _wave(t: float, person: Person | None) -> Posture:
-    return Posture(right=Reach(0.3, 0.38 + 0.2 * math.sin(2 * math.pi * 1.7 * t), 0.62))
+    return Posture(right=Reach(0.3, 0.35 + 0.32 * math.sin(2 * math.pi * 1.7 * t), 0.62))
 
 
 def _bow(t: float, person: Person | None) -> Posture:

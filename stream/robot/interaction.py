@@ -14,7 +14,6 @@ from .robot import Command
 from .seen import Somebody, Surroundings
 
 _FALLS_BELOW = 0.5  # what was probable enough goes on until its probability is below this share of it
-_MOST_NAMES = 10_000
 
 Key = tuple[str, int]  # camera, track
 
@@ -126,7 +125,7 @@ class Interaction:
         lasts = []
         evidence = self._evidence.get((number, key))
         if evidence is not None and evidence.since_t is not None:
-            lasts.append(somebody.t - evidence.since_t)
+            lasts.append(max(somebody.t - evidence.since_t, 0.0))
         if self._is_decided(rule, somebody):
             lasts.append(somebody.t - somebody.doing_since)
         if FALL in rule.when and (lies_s := somebody.lies_for_s()) > 0:

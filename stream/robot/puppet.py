@@ -21,7 +21,7 @@ from .robot import Person
 F64 = NDArray[np.float64]
 
 ROUND_S = 0.02
-_BRISK, _CALM = 14.0, 4.0  # how fast angles follow (1/s): for somebody, and to the safe pose
+_BRISK, _CALM = 14.0, 3.0  # how fast angles follow (1/s): for somebody, and to the safe pose
 _MOST_RAD_S, _MOST_M_S2 = 6.0, 1.5
 REACH_M = 1.0  # how far from where it started it steps
 _HOME_AFTER_S, _HOME_M_S = 3.0, 0.15

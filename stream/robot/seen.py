@@ -21,6 +21,7 @@ F64 = NDArray[np.float64]
 Seen = NDArray[np.bool_]
 
 _GONE_S = 0.5
+_MOST_NAMES = 10_000
 _BASE, _CHEST = (NTU25.joints.index(name) for name in ("SpineBase", "SpineShoulder"))
 _ANKLES = [NTU25.joints.index(name) for name in ("AnkleLeft", "AnkleRight")]
 _MOVING = [
@@ -32,7 +33,8 @@ _STILL_M, _STILL_S = 0.04, 0.2
 _DEPTH = 0.3  # along the line of sight the pose is three times as unsure
 # Lying: the trunk nearer to level than to upright, and the hips no higher than a knee above the feet.
 _LEVEL_DEG, _LOW_M = 55.0, 0.4
-_FELL_WITHIN_S = 2.5  # who takes longer than this from standing to lying has lain down
+_UPRIGHT_DEG = 30.0
+_FELL_WITHIN_S = 1.5  # who takes longer than this from upright to lying has lain down
 
 
 @dataclass
@@ -117,7 +119,7 @@ def _lies(person: Person) -> bool | None:
     above_feet = float(hips[2] - min(foot[2] for foot in feet))
     if from_upright >= _LEVEL_DEG and above_feet <= _LOW_M:
         return True
-    return False if above_feet > _LOW_M and from_upright < _LEVEL_DEG else None
+    return False if above_feet > _LOW_M and from_upright < _UPRIGHT_DEG else None
 
 
 class Surroundings:
@@ -132,12 +134,11 @@ class Surroundings:
         self.people: dict[tuple[str, int], Somebody] = {}
         self._names: dict[tuple[str, int], str] = {}
 
-    def see(
-        self, camera: str, people: Mapping[int, tuple[F64, NDArray[np.bool_]]], t: float, captured_at: float
-    ) -> None:
-        """Who is there now: of each their joints in camera space (25, 3) and which are seen; nobody else is."""
-        for gone in [key for key in self.people if key[0] == camera and key[1] not in people]:
-            del self.people[gone]
+    def see(self, camera: str, people: Mapping[int, tuple[F64, Seen]], t: float, captured_at: float) -> None:
+        """Who is there now: of each their joints in camera space (25, 3), and which of these are seen (25,)."""
+        for key, somebody in list(self.people.items()):
+            if key[0] == camera and t - somebody.t > _GONE_S:  # a frame or two without them is no farewell
+                del self.people[key]
         for track, (joints, seen) in people.items():
             person = Person(joints @ self._turn + self._at, seen)
             somebody = self.people.setdefault(
@@ -152,6 +153,8 @@ class Surroundings:
 
     def call(self, camera: str, track: int, name: str) -> None:
         """Somebody has this name."""
+        if len(self._names) >= _MOST_NAMES:
+            self._names.clear()
         self._names[camera, track] = name
         if (somebody := self.people.get((camera, track))) is not None:
             somebody.name = name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class SimulatedRobot:
         return tuple(name for name, most_s in lasts_s.items() if most_s is None or t < most_s)
 
     def _note(self, doing: tuple[str, ...]) -> None:
-        state = "safe" if self._safe else "acting" if doing else "ready"
+        state: Literal["safe", "acting", "ready"] = "safe" if self._safe else "acting" if doing else "ready"
         self._reading = replace(self._reading, state=state, busy=bool(doing))
 
     def _points(self) -> NDArray[np.float32]:
