@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from ..stream.camera import Source, open_source
 from ..stream.settings import Settings
+from .accounts import Frames
 from .summary import Truth
 from .supervisor import Supervisor
 
+MOST_CAMERAS = 12  # each takes a core or so, and four processes
+
 _NAMED = re.compile(r"([\w-]+)=(.+)", re.DOTALL)  # kitchen=rtsp://..., and no URL that has a = in it
-_STAGES = ("window", "track", "pose")  # before the camera itself, each before whoever sends to it
 
 
 @dataclass(frozen=True)
@@ -31,19 +36,25 @@ class Camera:
     truth: Truth | None = None
 
 
-def find_cameras(settings: Settings, asked: Sequence[str]) -> list[Camera]:
-    """Each of these cameras, opened once to see that it is there: NAME=ADDRESS, or an address with a name of its own.
+def find_cameras(settings: Settings, asked: Sequence[str], *, whose: str = "") -> list[Camera]:
+    """Each of these cameras, opened once to see that it is there: NAME=ADDRESS, or an address alone. One without a name
+    is called by its address, with several by `whose` it is too, and alone by that only.
 
-    ValueError for one that is none, for two of one name, and where some are live and others are not.
+    ValueError for one that is none, for two of one name, where some are live and others are not, and for too many.
     """
     cameras: list[Camera] = []
+    if len(asked) > MOST_CAMERAS:
+        raise ValueError(f"{len(asked)} cameras are too many for one machine; give at most {MOST_CAMERAS}")
     for address in asked:
         given = _NAMED.fullmatch(address)
-        name, address = (given[1], given[2]) if given else (settings.name if len(asked) == 1 else "", address)
+        name, address = (given[1], given[2]) if given else ("", address)
+        if not name and len(asked) == 1:
+            name = settings.name or whose
         duration_s = math.inf if settings.duration_s is None else settings.duration_s
         source = open_source(address, width=settings.width, height=settings.height, duration_s=duration_s)
         source.close()
-        name = name or _unused(source.name, [camera.name for camera in cameras])
+        called = f"{whose}-{source.name}" if whose else source.name
+        name = name or _unused(called, [camera.name for camera in cameras])
         if name in (camera.name for camera in cameras):
             raise ValueError(f"two cameras are called {name}; give each a name of its own, as in door=ADDRESS")
         cameras.append(Camera(name, address, source.live, _truth_of(source, address)))
@@ -53,10 +64,6 @@ def find_cameras(settings: Settings, asked: Sequence[str]) -> list[Camera]:
             f"{live} would not wait for the files beside it, of which every frame is detected; give either or"
         )
     return cameras
-
-
-def _unused(name: str, taken: list[str]) -> str:
-    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
 def _truth_of(source: Source, address: str) -> Truth | None:
@@ -71,45 +78,84 @@ def _truth_of(source: Source, address: str) -> Truth | None:
     return lambda t: translate(dataset, source.truth(t))
 
 
-@dataclass
-class _Line:
-    """Stages that bring windows, one after the other, and the cameras whose end is still to come from there."""
+class Line:
+    """Stages that bring windows, one after the other, of the cameras whose end is still to come: those in `open`.
 
-    stages: tuple[str, ...]
-    source: str
-    open: set[str]
-    settings: Settings
-    tag: str = ""
+    A `tag` tells its stages from those of others. It is then one of several, with a folder of its own, and may be given
+    up without them.
+    """
+
+    def __init__(self, supervisor: Supervisor, settings: Settings, cameras: Iterable[str], tag: str = "") -> None:
+        self.open = set(cameras)
+        self._supervisor, self._tag = supervisor, tag
+        self._source = "replay" if settings.replay else "camera"
+        self._stages = ("window",) if settings.replay else ("window", "track", "pose")  # before whoever sends to them
+        if tag:
+            settings = replace(settings, own=tempfile.mkdtemp(prefix="", dir=supervisor.settings.own))
+        self._settings = settings
+
+    @classmethod
+    def of(cls, camera: Camera, supervisor: Supervisor, tag: str = "") -> Self:
+        """The line of a camera."""
+        settings = replace(supervisor.settings, camera=camera.address, name=camera.name, lossless=not camera.live)
+        return cls(supervisor, settings, [camera.name], tag)
 
     @property
-    def names(self) -> list[str]:
-        """Of its stages, the source first."""
-        return [kind + self.tag for kind in (self.source, *reversed(self.stages))]
+    def lives(self) -> bool:
+        """Whether none of its stages was given up."""
+        return all(self._supervisor.runs(name) for name in self._names())
+
+    def prepare(self) -> None:
+        """Start whatever must be ready before there are pictures."""
+        for kind in self._stages:
+            self._start(kind)
+
+    def begin(self) -> None:
+        """Let the pictures, or the recording, come."""
+        self._start(self._source)
+
+    def stop(self) -> None:
+        """No more pictures; what is on its way may still arrive."""
+        if self._supervisor.runs(self._source + self._tag):
+            self._supervisor.end(self._source + self._tag)
+
+    def end(self) -> None:
+        """Its stages are not needed any more."""
+        for name in self._names():
+            if self._supervisor.runs(name):
+                self._supervisor.end(name)
+
+    def forget(self) -> Frames | None:
+        """Once it was ended: what became of its frames, and nothing of it is left; None while a stage still ends."""
+        if any(self._supervisor.runs(name) for name in self._names()):
+            return None
+        counters = {name.partition("@")[0]: self._supervisor.forget(name) for name in self._names()}
+        shutil.rmtree(self._settings.own, ignore_errors=True)
+        return Frames.of(counters)
+
+    def _names(self) -> list[str]:
+        return [kind + self._tag for kind in (self._source, *reversed(self._stages))]
+
+    def _start(self, kind: str) -> None:
+        self._supervisor.start(kind, self._tag, settings=self._settings, needed=not self._tag)
 
 
 class Lines:
-    """What a run's windows come from: started by a supervisor, ended one by one. Call `look` beside its `watch`."""
+    """What a run's windows come from: a line of each camera, or a single one of a recording in which they are.
+
+    Call `look` beside the supervisor's `watch`.
+    """
 
     def __init__(self, supervisor: Supervisor, cameras: Sequence[Camera]) -> None:
-        """A line of each camera; of a recording (the settings' `replay`) in which they are, a single one."""
-        self._supervisor = supervisor
-        self._lines: list[_Line] = []
         self.given_up: list[str] = []
         if supervisor.settings.replay:
-            names = {camera.name for camera in cameras}
-            self._lines.append(_Line(("window",), "replay", names, supervisor.settings))
+            self._lines = [Line(supervisor, supervisor.settings, (camera.name for camera in cameras))]
             return
-        for number, camera in enumerate(cameras):
-            settings = replace(supervisor.settings, camera=camera.address, name=camera.name, lossless=not camera.live)
-            tag = ""
-            if len(cameras) > 1:
-                own = Path(supervisor.settings.own) / str(number)
-                own.mkdir()
-                settings, tag = replace(settings, own=str(own)), f"@{_word(camera.name, self._tags())}"
-            self._lines.append(_Line(_STAGES, "camera", {camera.name}, settings, tag))
-
-    def _tags(self) -> list[str]:
-        return [line.tag[1:] for line in self._lines]
+        tags = [""]
+        if len(cameras) > 1:
+            words = [f"@{re.sub(r'[^A-Za-z0-9_.-]', '_', camera.name)[:40]}" for camera in cameras]
+            tags = [_unused(word, words[:i]) for i, word in enumerate(words)]
+        self._lines = [Line.of(camera, supervisor, tag) for camera, tag in zip(cameras, tags, strict=False)]
 
     @property
     def over(self) -> bool:
@@ -119,44 +165,35 @@ class Lines:
     def prepare(self) -> None:
         """Start whatever must be ready before there are pictures."""
         for line in self._lines:
-            for stage in line.stages:
-                self._start(stage, line)
+            line.prepare()
 
     def begin(self) -> None:
         """Let the pictures, or the recording, come."""
         for line in self._lines:
-            self._start(line.source, line)
-
-    def _start(self, stage: str, line: _Line) -> None:
-        alone = len(self._lines) == 1
-        self._supervisor.start(stage, line.tag, settings=line.settings, needed=alone)
+            line.begin()
 
     def ended(self, camera: str) -> None:
-        """Whoever decides has decided the last of this camera: its stages are not needed any more."""
+        """Whoever decides has decided the last of this camera."""
         for line in self._lines:
             if camera in line.open:
                 line.open.remove(camera)
-                if not line.open and len(self._lines) > 1:
-                    self._end(line.names)
+                if not line.open and not self.over:
+                    line.end()
 
     def look(self) -> None:
-        """Give up a camera of several, one of whose stages is given up."""
+        """Give up the line of one of several cameras when one of its stages is."""
         for line in self._lines:
-            if line.open and not all(self._supervisor.runs(name) for name in line.names):
+            if line.open and not line.lives:
                 self.given_up += sorted(line.open)
                 line.open.clear()
-                self._end(line.names)
+                line.end()
 
     def stop(self) -> None:
         """No more pictures; what is on its way may still arrive."""
-        self._end(line.source + line.tag for line in self._lines if line.open)
-
-    def _end(self, names: Iterable[str]) -> None:
-        for name in names:
-            if self._supervisor.runs(name):
-                self._supervisor.end(name)
+        for line in self._lines:
+            if line.open:
+                line.stop()
 
 
-def _word(name: str, taken: list[str]) -> str:
-    """The name of a camera as part of a stage's: no blank, no slash."""
-    return _unused(re.sub(r"[^\w.-]", "_", name), taken)
+def _unused(name: str, taken: list[str]) -> str:
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)

@@ -21,86 +21,9 @@ from ..train.cluster.on_ray import TrainingLost
 from .cli_bench import COMMANDS as BENCHES
 from .cli_engines import engines
 from .cli_keys import COMMANDS as KEYS
+from .cli_live import live_command, presets
 from .cli_stages import COMMANDS as STAGES
-from .cli_stages import Camera, PoseModel
-
-_ACTOR_S = 60.0
-
-
-def live(
-    camera: Camera = "",
-    *,
-    model: str = "small",
-    pose: PoseModel = "lite",
-    people: int = 1,
-    engine: EngineChoice = "auto",
-    detectors: int = 1,
-    threads: int = 1,
-    hop: int = 1,
-    delay: int | None = None,
-    width: int = 1280,
-    height: int = 720,
-    duration: float | None = None,
-    mirror: bool = False,
-    record: str = "",
-    record_most_mb: float | None = None,
-    record_most_minutes: float | None = None,
-    json: bool = False,
-    log_json: bool = False,
-    page: bool = True,
-    terminal: bool = False,
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    at: str = "",
-    robot: str = "",
-    policy: str = "",
-) -> int:
-    """The whole pipeline on this machine: what people do, as it happens.
-
-    Args:
-        camera: the default is the first webcam, or the actor for 60 s where there is none.
-        model: a shipped bundle's name, or a bundle's folder.
-        pose: MediaPipe's pose model; lite is the fastest.
-        people: at most so many in the picture; each costs time.
-        detectors: detector processes that share the load.
-        threads: CPU threads of each detector.
-        hop: frames of the 30 Hz clock between two windows.
-        delay: frames that a decision waits for; the default is the model's own.
-        duration: seconds after which a live camera is left.
-        mirror: the camera shows a mirror's picture, as many webcams do: left is left again.
-        record: also write what is seen and said to this file.
-        record_most_mb: keep at most so many megabytes of it; FILE is then a folder, of whose files the oldest go.
-        record_most_minutes: keep nothing of it that is older; FILE is a folder here too.
-        json: one JSON object a line on stdout.
-        log_json: what is told on stderr while it runs is one JSON object a line too.
-        page: serve http://HOST:PORT.
-        terminal: show it in the terminal, for machines without a browser.
-        at: folder for the sockets, so that others can join; the default is a fresh one.
-        robot: mujoco (a simulated humanoid, drawn on the page), ros or zmq: it answers what people do.
-        policy: a TOML file that says what it does when; the default greets, keeps away from blows and calls for help.
-    """
-    from .live import Live, run_live
-
-    if not camera:
-        camera, duration = _some_camera(duration)
-    settings = Settings(
-        folder=at, camera=camera, model=model, pose=pose, people=people, engine=engine, threads=threads, hop=hop,
-        delay=delay, width=width, height=height, duration_s=duration, mirror=mirror, record=record,
-        record_most_mb=record_most_mb, record_most_minutes=record_most_minutes, host=host, port=port,
-        robot=robot, policy=policy,
-    )  # fmt: skip
-    asked = Live(
-        settings=settings, detectors=detectors, json=json, log_json=log_json, page=page, terminal=terminal
-    )  # fmt: skip
-    return run_live(asked).code
-
-
-def _some_camera(duration: float | None) -> tuple[str, float | None]:
-    """The first webcam, or the actor for a minute."""
-    if Path("/dev/video0").exists() or sys.platform != "linux":
-        return "0", duration
-    print("no webcam here: the actor takes its place for 60 s (see --camera)", file=sys.stderr)
-    return "actor", _ACTOR_S if duration is None else duration
+from .cli_stages import PoseModel
 
 
 def replay(
@@ -319,9 +242,8 @@ def import_(
 
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
-    "live": live, "replay": replay, **STAGES, "models": models, "doctor": doctor, "protocol": protocol,
-    "evaluate": evaluate, "fit": fit,
-    "import": import_, "export": export, "engines": engines,
+    "live": live_command([]), "presets": presets, "replay": replay, **STAGES, "models": models, "doctor": doctor,
+    "protocol": protocol, "evaluate": evaluate, "fit": fit, "import": import_, "export": export, "engines": engines,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw, "gap": data_gap},
@@ -339,6 +261,8 @@ def main(arguments: list[str] | None = None) -> int:
         if words and words[0] in (*_GROUPS, *_HEAVY):
             commands = _GROUPS[words[0]] if words[0] in _GROUPS else _HEAVY[words[0]]()
             program, groups, words = f"skelstream {words[0]}", "", words[1:]
+        elif words and words[0] == "live":
+            commands = {**_COMMANDS, "live": live_command(words[1:])}
         code: int = tyro.extras.subcommand_cli_from_dict(
             commands, prog=program, args=words, description=f"What people do, from their skeletons, live{groups}."
         )

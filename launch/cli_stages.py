@@ -19,7 +19,7 @@ from ..stream.settings import Settings
 
 PoseModel = Literal["lite", "full", "heavy"]
 Camera = Annotated[
-    str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP")
+    str, arg(help="0, a video file, a URL, a folder of images, actor, actor:SEED, skeletons:FILE.npz:CLIP, ros:/TOPIC")
 ]
 To = Annotated[str, arg(help="HOST or HOST:PORT of the gate of another machine, where the others meet; needs --key")]
 KeyFile = Annotated[str, arg(help="a file made there by `skelstream keys new`")]
@@ -59,16 +59,17 @@ def pose(
 
     Args:
         mirror: the camera shows a mirror's picture.
-        name: what events call this camera by, where several meet; the default comes from the camera.
+        name: what events call this camera by, where several meet; the default comes from the camera, or with --to
+            from the key.
         log_json: what is told on stderr is one JSON object a line.
     """
-    from .single import run_pose_stages
+    from .single import run_cameras
 
     settings = Settings(
         folder=at or ("" if to else meeting_place()), camera=camera, name=name, pose=pose, people=people, hop=hop,
         width=width, height=height, duration_s=duration, mirror=mirror, to=to, key=key,
     )  # fmt: skip
-    return run_pose_stages(settings, log_json=log_json)
+    return run_cameras(settings, [camera], log_json=log_json)
 
 
 def detect(
@@ -175,6 +176,30 @@ def robot(
     return _stage("robot", settings, log_json)
 
 
+def ros(
+    *, bridge: str = "", frame: str = "", prefix: str = "skelstream", at: str = "", to: To = "", key: KeyFile = "",
+    log_json: bool = False,
+) -> int:  # fmt: skip
+    """What a running pipeline sees and says, published to ROS 2: joints, people, markers, events, behaviours, /tf,
+    /diagnostics.
+
+    Args:
+        bridge: a rosbridge as ros://HOST:PORT, encrypted unless on this machine (ros+plain:// is plain anywhere); the
+            default is rclpy, or where that is not there the bridge on this machine.
+        frame: the frame of the camera, for there is only one; one that ends in _optical_frame has a camera's axes, any
+            other x forward, y left, z up. The default is CAMERA_link for every camera.
+        prefix: what the topics' names begin with.
+    """
+    from ..stream.robot.ros import ros_address
+    from ..stream.robot.ros_messages import RosScene
+
+    ros_address(bridge)
+    RosScene(prefix=prefix, frame=frame)
+    settings = Settings(folder=at, ros_bridge=bridge, ros_frame=frame, ros_prefix=prefix, to=to, key=key)
+    return _stage("ros", settings, log_json)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "pose": pose, "detect": detect, "decode": decode, "view": view, "record": record, "gate": gate, "robot": robot,
+    "ros": ros,
 }  # fmt: skip

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 
 from ..encoder.bundle import Bundle
-from ..stream.camera import open_source
+from ..stream.keys import key_owner
 from ..stream.pose_model import ensure_pose_model
 from ..stream.settings import Settings
 from ..stream.view.terminal import run_terminal
 from ..stream.wire import SHOWN, End, Subscriber
+from .cameras import Lines, find_cameras
 from .lifecycle import Phase
 from .live import interruption
 from .log import Log
@@ -24,31 +27,37 @@ _WATCH_S = 0.1
 _DRAIN_S = 0.5  # after Ctrl-C: the end of the stream finds its way to the detector
 
 
-def run_pose_stages(settings: Settings, *, log_json: bool) -> int:
-    """Camera, pose, track and window of one camera, until the last of it has been decided, or Ctrl-C."""
-    source = open_source(settings.camera, width=settings.width, height=settings.height)
-    source.close()
+def run_cameras(settings: Settings, asked: Sequence[str], *, log_json: bool) -> int:
+    """Camera, pose, track and window of these cameras, until the last of each has been decided, or Ctrl-C.
+
+    Elsewhere a camera's name belongs to the key that it came with first, so those without a name are called by that.
+    """
+    _ = settings.place  # an address or a key that is wrong is better said now
+    cameras = find_cameras(settings, asked, whose=key_owner(Path(settings.key)) if settings.to else "")
     ensure_pose_model(settings.pose, say=lambda line: print(line, file=sys.stderr))
-    settings = replace(settings, lossless=not source.live, name=settings.name or source.name)
+    recorded = any(not camera.live for camera in cameras)
     log = Log(json=log_json)
     with (
         interruption() as interrupted,
-        Supervisor(settings, spares=source.live, tell=log.tell) as supervisor,
+        Supervisor(replace(settings, lossless=recorded), spares=not recorded, tell=log.tell) as supervisor,
         Subscriber(settings.place.link("ends"), (End,)) as bus,
     ):
-        for stage in ("window", "track", "pose", "camera"):
-            supervisor.start(stage)
+        lines = Lines(supervisor, cameras)
+        lines.prepare()
+        lines.begin()
         try:
             while not interrupted.is_set():
                 supervisor.watch()
-                # Whoever decides, here or elsewhere, says when the stream is over.
-                message = bus.receive(_WATCH_S)
-                if isinstance(message, End) and message.camera == settings.name:
-                    return 0
+                lines.look()
+                # Whoever decides, here or elsewhere, says when a stream is over.
+                if isinstance(message := bus.receive(_WATCH_S), End):
+                    lines.ended(message.camera)
+                if lines.over:
+                    return 1 if lines.given_up else 0
         except StageFailed as failure:
             log.tell("", str(failure))
             return 2 if failure.wrong_request else 1
-        supervisor.end("camera")
+        lines.stop()
         time.sleep(_DRAIN_S)
     return 0
 

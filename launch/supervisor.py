@@ -278,6 +278,10 @@ class Supervisor:
             stage.life.to(Phase.STOPPING)
             stage.process.popen.terminate()
 
+    def forget(self, name: str) -> dict[str, int]:
+        """What a stage that was ended has counted; it is told of no more."""
+        return dict(Counters(self._stages.pop(name).vitals))
+
     def counters(self) -> dict[str, dict[str, int]]:
         """What each stage has counted, also those that are gone."""
         return {name: dict(Counters(stage.vitals)) for name, stage in self._stages.items()}

@@ -153,6 +153,14 @@ def read_key(path: Path) -> ClientKey:
     return key
 
 
+def key_owner(path: Path) -> str:
+    """What the peer with this file is called. ValueError if it is none."""
+    name = _text(_read(path), "name", path)
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{path} is of nobody; give a file made by `skelstream keys new`")
+    return name
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > _LARGEST:
