@@ -6,9 +6,10 @@
     pictures/             a folder of images, 30 a second
     actor  actor:7        a drawn person acting a script (seed 7), in real time, who knows the truth of every frame
     skeletons:set.npz:3   recording 3 of a skeleton file, drawn as a person; its labels are the truth
+    ros:/camera/image     a topic of ROS 2 (`robot/ros_camera.py`); ros://HOST:PORT/camera/image through a rosbridge
 
-A *live* source (webcam, network, actor) gives the newest frame and never waits for anybody; a *recorded* one (file,
-folder, skeletons) gives every frame and waits for whoever is slow. How one that is lost comes back: `retry.py`.
+A *live* source (webcam, network, actor, topic) gives the newest frame and never waits for anybody; a *recorded* one
+(file, folder, skeletons) gives every frame and waits for whoever is slow. How one that is lost comes back: `retry.py`.
 """
 
 from __future__ import annotations
@@ -93,6 +94,11 @@ def _opened(spec: str, width: int, height: int, duration_s: float, epoch: float 
         return ActorSource(seed=_seed(rest), width=width, height=height, duration_s=duration_s, epoch=epoch)
     if kind == "skeletons":
         return SkeletonSource(read_clip(rest), width=width, height=height)
+    if kind in ("ros", "ros+plain"):
+        from .robot.ros_bridge import RosAddress
+        from .robot.ros_camera import RosSource
+
+        return RosSource(RosAddress.named(spec), duration_s=duration_s, epoch=epoch)
     if spec.isdigit():
         return CaptureSource(int(spec), name=f"camera{spec}", size=(width, height), duration_s=duration_s, epoch=epoch)
     if "://" in spec:

@@ -343,6 +343,13 @@ def run_robot_stage(stage: Stage, settings: Settings) -> None:
     run_robot(stage, settings)
 
 
+def run_ros_stage(stage: Stage, settings: Settings) -> None:
+    """What is seen and said, to ROS 2."""
+    from .robot.ros import run_ros
+
+    run_ros(stage, settings)
+
+
 def _pass(stage: Stage, link: Outbox | Feeder, message: Frame | People | Tracks | Window, *, lossless: bool) -> None:
     """Hand on what frames become, and count what came of it. Lossless: wait for room; else the oldest makes room."""
     if lossless:
@@ -390,7 +397,7 @@ def _end(stage: Stage, link: Outbox, camera: str) -> None:
 STAGES: dict[str, Callable[..., None]] = {
     "camera": run_camera, "pose": run_pose, "track": run_track, "replay": run_replay, "window": run_window,
     "detect": run_detect, "decode": run_decode, "view": run_view, "record": run_record,
-    "gate": run_gate_stage, "robot": run_robot_stage,
+    "gate": run_gate_stage, "robot": run_robot_stage, "ros": run_ros_stage,
 }  # fmt: skip
 
 # What some of them must load first, for seconds, and can have loaded before their turn comes.

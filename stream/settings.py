@@ -44,6 +44,9 @@ class Settings:
     replay: str = ""
     robot: str = ""
     policy: str = ""  # a TOML file; "" is the one that comes along
+    ros_bridge: str = ""  # where ROS is; "" is rclpy, or else the bridge on this machine
+    ros_frame: str = ""  # where people are; "" is a frame of each camera's own
+    ros_prefix: str = "skelstream"
     to: str = ""  # HOST or HOST:PORT of another machine's gate
     key: str = ""  # the file of the key for it
     keys: str = ""  # the gate's own key store

@@ -109,7 +109,8 @@ def _filled(kind: type) -> dict[str, Any]:
         "decided_at": 3.0, "tick": 4, "kind": "start", "action": "wave", "t_start": 0.5, "t_end": None,
         "jpeg": b"\xff\xd8", "stage": "pose", "pid": 1, "at": 2.0, "counters": {"frames": 3}, "gauges": {"ms": 2.0},
         "histograms": {"took_s": (1.0, 2.0)}, "reason": "why", "name": "Ann", "robot": "r", "behaviour": "nod",
-        "because": "why", "reacted_ms": None, "points": two[0], "bones": ((0, 1),), "actions": ("wave",),
+        "because": "why", "reacted_ms": None, "moved_at": None,
+        "points": two[0], "bones": ((0, 1),), "actions": ("wave",),
     }  # fmt: skip
     special: dict[str, dict[str, Any]] = {
         "Frame": {"image": np.zeros((48, 64, 3), np.uint8)},
@@ -261,6 +262,7 @@ def test_the_tag_is_as_the_page_has_it(place: Place) -> None:
     listener.subscribe(b"RobotState")
     state = RobotState(
         robot="r", at=1.0, state="ready", behaviour="", because="", camera="", track=None, reacted_ms=None,
+        moved_at=None,
         points=np.arange(6, dtype=np.float32).reshape(2, 3), bones=((0, 1),),
     )  # fmt: skip
     with Publisher(place.here("bus-in")) as publisher:
