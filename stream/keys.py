@@ -155,8 +155,8 @@ def read_key(path: Path) -> ClientKey:
 
 def key_owner(path: Path) -> str:
     """What the peer with this file is called. ValueError if it is none."""
-    name = _text(_read(path), "name", path)
-    if not _NAME.fullmatch(name):
+    name = _read(path).get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"{path} is of nobody; give a file made by `skelstream keys new`")
     return name
 

@@ -22,7 +22,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 _FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-_INLINE = re.compile(r"`(skelstream\s[^`]+)`")
+_INLINE = re.compile(r"`(skelstream\s+[a-z][^`]*)`")
 
 
 @pytest.mark.parametrize("name", NAMES)
