@@ -163,8 +163,23 @@ def bench_continual(
     return bench(run, model, streams, hop, rounds, precision)
 
 
+def bench_robot(
+    *, seconds: float = 300.0, seed: int = 0, width: int = 640, height: int = 480, policy: str = "",
+    out: Path | None = None,
+) -> int:  # fmt: skip
+    """How soon the simulated robot moves after a person has (the drawn actor), and how often for nothing.
+
+    Args:
+        policy: the default is the one that comes along.
+        out: write each reaction to this JSON file too.
+    """
+    from .bench_robot import bench_robot as run
+
+    return run(seconds, seed, width, height, policy, out)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
-    "live": bench_live, "people": bench_people, "encoder": bench_encoder, "base": bench_base,
+    "live": bench_live, "robot": bench_robot, "people": bench_people, "encoder": bench_encoder, "base": bench_base,
     "streams": bench_streams,
     "continual": bench_continual, "pretrain": bench_pretrain, "train": bench_train,
 }  # fmt: skip

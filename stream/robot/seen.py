@@ -31,8 +31,8 @@ _REMEMBERED_S = 4.0
 # Somebody who moves by less than this in this time stands still: the pose's own jitter is about as large.
 _STILL_M, _STILL_S = 0.04, 0.2
 _DEPTH = 0.3  # along the line of sight the pose is three times as unsure
-# Lying: the trunk nearer to level than to upright, and the hips no higher than a knee above the feet.
-_LEVEL_DEG, _LOW_M = 55.0, 0.4
+# Lying: the trunk nearer to level than to upright, and the chest no higher than a knee above the feet.
+_LEVEL_DEG, _LOW_M = 55.0, 0.45
 _UPRIGHT_DEG = 30.0
 _FELL_WITHIN_S = 1.5  # who takes longer than this from upright to lying has lain down
 
@@ -116,7 +116,7 @@ def _lies(person: Person) -> bool | None:
         return None
     trunk = chest - hips
     from_upright = math.degrees(math.atan2(float(np.linalg.norm(trunk[:2])), float(trunk[2])))
-    above_feet = float(hips[2] - min(foot[2] for foot in feet))
+    above_feet = float(chest[2] - min(foot[2] for foot in feet))
     if from_upright >= _LEVEL_DEG and above_feet <= _LOW_M:
         return True
     return False if above_feet > _LOW_M and from_upright < _UPRIGHT_DEG else None

@@ -254,7 +254,8 @@ def fallen(share: float) -> np.ndarray:
     angle = share * math.radians(88)
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-    return (STANDING - about) @ turn.T + about
+    tipped: np.ndarray = (STANDING - about) @ turn.T + about
+    return tipped
 
 
 def played(w: World, joints_VC: np.ndarray) -> Answer:

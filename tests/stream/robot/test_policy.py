@@ -79,7 +79,7 @@ def test_what_is_wrong_is_told_in_a_line_that_names_the_file(tmp_path: Path, tex
 
 
 def test_a_file_that_is_not_there_or_is_no_text(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot read the policy .* give another with --policy"):
+    with pytest.raises(ValueError, match=r"cannot read the policy .* give another with --policy"):
         InteractionPolicy.load(tmp_path / "none.toml", ACTIONS)
     with pytest.raises(ValueError, match="cannot read the policy"):
         InteractionPolicy.load(tmp_path, ACTIONS)

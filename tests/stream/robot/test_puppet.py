@@ -19,7 +19,7 @@ from skelstream.stream.robot.robot import Person
 Path = dict[str, NDArray[np.float64]]  # a point's places, one a round (R, 3)
 
 
-def person(x: float = 2.5, y: float = 0.0, **moved: tuple[float, float, float]) -> Person:
+def person(x: float = 2.5, y: float = 0.0, **moved: Sequence[float] | NDArray[np.float64]) -> Person:
     """Somebody who stands there and faces the robot; `moved` puts joints elsewhere."""
     kinect = Script(seed=1, duration_s=1.0).pose(0.0)
     joints = np.stack([kinect[:, 2], kinect[:, 0], kinect[:, 1]], axis=1).astype(np.float64)
@@ -107,10 +107,10 @@ def test_it_turns_round_to_somebody_behind_it() -> None:
 def test_it_mirrors_arms_as_a_mirror_does() -> None:
     whom = person(2.5)
     shoulder = whom.joints[NTU25.joints.index("ShoulderRight")]
-    raised = person(
-        2.5, ElbowRight=tuple(shoulder + (0, -0.02, 0.27)), WristRight=tuple(shoulder + (0, -0.02, 0.52)),
-        HandRight=tuple(shoulder + (0, -0.02, 0.6)),
-    )  # fmt: skip
+    above = {
+        name: shoulder + np.array([0, -0.02, up]) for name, up in (("Elbow", 0.27), ("Wrist", 0.52), ("Hand", 0.6))
+    }
+    raised = person(2.5, **{f"{name}Right": at for name, at in above.items()})
     places = acted(["mirror"], 2.0, raised)
     # They face one another: the person's right hand goes up, and opposite it the robot's left one.
     assert places["left_hand"][-1, 2] > places["left_shoulder"][-1, 2] + 0.3

@@ -1,4 +1,4 @@
-"""The robot as a process of its own, over a real bus: it answers, says so, and is safe when nothing is heard or seen."""
+"""The robot as a process of its own, over a real bus: it answers, says so, and is safe when nothing is seen."""
 
 import contextlib
 import time
