@@ -19,7 +19,8 @@ def new(name: Positional[str], *, role: tuple[Role, ...], out: Path | None = Non
     """A key for another machine: it is written to a file to be taken there, and its public half is let in from now on.
 
     Args:
-        role: camera (may send windows), detector (may score them), viewer (may read events); one or several.
+        role: camera (may send windows), detector (may score them), viewer (may read events), robot (may
+            read them too, and tell what it does); one or several.
         out: the file; the default is NAME.key.
     """
     path = out or Path(f"{name}.key")

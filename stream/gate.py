@@ -9,8 +9,9 @@ comes in is decoded, checked, held against its sender's role and past, and only 
 counted by reason. Doors, by their port above the first:
 
     +0 windows   a camera machine's windows             +3 work   windows to a detector, its scores back
-    +1 reports   tracks, pictures, how a stage is       +4 ends   which camera's stream is over, to cameras
-    +2 events    everything that viewers may read
+    +1 reports   tracks, pictures, how a stage or a      +4 ends   which camera's stream is over, to cameras
+                 robot is
+    +2 events    everything that viewers and robots may read
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from .wire import (
     Doorkeeper,
     End,
     Feeder,
+    Glimpse,
     Inbox,
     Link,
     Lost,
     Preview,
     Publisher,
     Report,
+    RobotState,
     ServerKey,
     Subscriber,
     Tracks,
@@ -46,7 +49,7 @@ from .wire import (
     wait_any,
 )
 
-_TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Lost, Report)  # by peers, through "reports"
+_TOLD: tuple[type[AnyMessage], ...] = (Tracks, Preview, Lost, Report, RobotState)  # by peers, through "reports"
 _LARGEST = {"windows": 1 << 18, "reports": 4 << 20, "events": 1 << 10, "work": 1 << 20, "ends": 1 << 10}
 _ROUND_S, _LOOK_S, _LOG_S = 0.05, 1.0, 60.0
 _AT_ONCE = 64  # messages of a door in a round: whoever floods one delays no other
@@ -72,6 +75,10 @@ class Admission:
         if peer is None or peer.revoked:
             return "unknown key"
         if isinstance(message, Report):
+            return None if abs(now - message.at) < _BEHIND_S else "stale or future"
+        if isinstance(message, RobotState):
+            if "robot" not in peer.roles:
+                return "wrong role"
             return None if abs(now - message.at) < _BEHIND_S else "stale or future"
         if not isinstance(message, Window | Tracks | Preview | Lost | End) or "camera" not in peer.roles:
             return "wrong role"
@@ -152,7 +159,7 @@ class Gate:
             enter = opened.enter_context
             self._windows = enter(Inbox(door("windows"), queue=64, bind=True, largest=_LARGEST["windows"]))
             self._reports = enter(
-                Subscriber(door("reports"), (Tracks, Lost, Report), bind=True, largest=_LARGEST["reports"])
+                Subscriber(door("reports"), (Tracks, Lost, Report, RobotState), bind=True, largest=_LARGEST["reports"])
             )
             self._events = enter(Publisher(door("events"), bind=True, largest=_LARGEST["events"]))
             self._ends = enter(Publisher(door("ends"), bind=True, largest=_LARGEST["ends"]))
@@ -181,7 +188,7 @@ class Gate:
     def look(self) -> None:
         """Once a second: who was refused, whether keys were revoked, who wants pictures, which detectors are gone."""
         self._refused["no key"] += sum(knocks.count() for knocks in self._knocks)
-        for kind in SHOWN:  # nothing is made, or passed on, that nobody wants
+        for kind in (*SHOWN, Glimpse):  # nothing is made, or passed on, that nobody wants
             self._told.listen_to(kind, self._events.wanted(kind) or kind is End)
         self._reports.listen_to(Preview, self._stage.bus.wanted(Preview))
         self._ends.wanted(End)  # takes in what listeners have asked for
@@ -264,6 +271,8 @@ class Gate:
             if peer is not None:
                 if isinstance(message, Report):
                     message = replaced(message, stage=f"{message.stage}@{peer.name}")
+                elif isinstance(message, RobotState):
+                    message = replaced(message, robot=f"{message.robot}@{peer.name}")
                 self._stage.bus.publish(message)
 
     def _pass_work(self) -> None:

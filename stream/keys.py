@@ -23,12 +23,12 @@ from typing import Any, Literal, get_args
 from .wire import ClientKey
 from .wire.curve import new_pair, public_of
 
-Role = Literal["camera", "detector", "viewer"]
+Role = Literal["camera", "detector", "viewer", "robot"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 # What each role may connect to: `gate.py` has these doors.
 DOORS: dict[str, tuple[Role, ...]] = {
-    "windows": ("camera",), "reports": ROLES, "events": ("viewer",), "work": ("detector",), "ends": ("camera",),
+    "windows": ("camera",), "reports": ROLES, "events": ("viewer", "robot"), "work": ("detector",), "ends": ("camera",),
 }  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")  # 32 bytes in Z85

@@ -61,7 +61,7 @@ class RosSource:
             now = time.time()
             at = stamped if abs(now - stamped) < _CLOCKS_AGREE_S else now
             yield Frame(camera=self.name, t=t, captured_at=min(at, now), seq=seq, image=image)
-            image, stamped = self._next(_SILENT_S)
+            image, stamped = self._sound()
             seq += 1
 
     def truth(self, t: float) -> str | None:
@@ -69,6 +69,18 @@ class RosSource:
 
     def close(self) -> None:
         self._inlet.close()
+
+    def _sound(self) -> tuple[U8, float]:
+        """The next picture that is one: a damaged one is passed over."""
+        until, reason = time.monotonic() + _SILENT_S, ""
+        while (patience_s := until - time.monotonic()) > 0:
+            try:
+                return self._next(patience_s)
+            except SourceLost:
+                raise
+            except ValueError as error:
+                reason = str(error)
+        raise SourceLost(reason)
 
     def _next(self, patience_s: float) -> tuple[U8, float]:
         """The next picture, and its stamp."""

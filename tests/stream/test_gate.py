@@ -33,10 +33,12 @@ from skelstream.stream.wire import (
     End,
     Event,
     Feeder,
+    Glimpse,
     Inbox,
     Link,
     Publisher,
     Report,
+    RobotState,
     Scores,
     Subscriber,
     Tracks,
@@ -70,6 +72,13 @@ def event() -> Event:
     )  # fmt: skip
 
 
+def robot_state(robot: str) -> RobotState:
+    return RobotState(
+        robot=robot, at=time.time(), state="ready", behaviour="", because="", camera="", track=None, reacted_ms=None,
+        moved_at=None, points=np.zeros((0, 3), np.float32), bones=(),
+    )  # fmt: skip
+
+
 class Site:
     """A gate with a pipeline's sockets behind it, and keys for whoever comes."""
 
@@ -83,7 +92,7 @@ class Site:
         self._opened.callback(Bus(self.place.here("bus-in"), self.place.here("bus-out")).close)
         self.windows = enter(Inbox(self.place.here("windows"), queue=64, bind=True))
         self.work = enter(WorkServer(self.place.here("work")))
-        self.heard = enter(Subscriber(self.place.here("bus-out"), (Tracks, Report)))
+        self.heard = enter(Subscriber(self.place.here("bus-out"), (Tracks, Report, RobotState)))
         self.stage = enter(Stage("gate", self.place))
         self.gate = Gate(self.stage, self.store, "127.0.0.1", self.port)
         self._stop = threading.Event()
@@ -185,6 +194,30 @@ def test_a_viewer_elsewhere_reads_events(site: Site) -> None:
             return feed.receive(0.1) is not None
 
         assert soon(told)
+
+
+def test_a_robot_elsewhere_reads_what_it_answers_and_tells_what_it_does(site: Site) -> None:
+    far, no_robot = site.elsewhere(site.key("nao", "robot")), site.elsewhere(site.key("tablet", "viewer"))
+    glimpse = Glimpse(
+        camera="kitchen", t=1.0, captured_at=time.time(), track=1, tick=30, evidence=1.0,
+        probabilities=np.array([0.2, 0.8], np.float32),
+    )  # fmt: skip
+    with Subscriber(far.link("bus-out"), (Glimpse,)) as feed, Publisher(site.place.link("bus-in")) as bus:
+
+        def comes() -> bool:
+            bus.publish(glimpse)
+            return isinstance(feed.receive(0.05), Glimpse)
+
+        assert soon(comes)
+    with Publisher(far.link("bus-in")) as good, Publisher(no_robot.link("bus-in")) as bad:
+
+        def told() -> bool:
+            bad.publish(robot_state("impostor"))
+            good.publish(robot_state("nao"))
+            return isinstance(message := site.heard.receive(0.05), RobotState) and message.robot == "nao@nao"
+
+        assert soon(told)
+        assert site.refused("wrong role")
 
 
 def test_a_detector_elsewhere_gets_windows_and_its_scores_come_back(site: Site) -> None:
