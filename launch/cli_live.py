@@ -122,11 +122,21 @@ def live_command(words: Sequence[str]) -> Callable[..., int]:
     return live
 
 
-def presets(name: Annotated[Positional[str], arg(help="one of them, or a file of your own")] = "") -> int:
-    """What `skelstream live` can be given a name for; of one of them, what it stands for."""
-    for one in [name] if name else shipped():
-        preset = read_preset(one)
-        options_of(preset, LiveOptions)
+def presets(
+    name: Annotated[Positional[str], arg(help="one of them, or a file of your own")] = "", *, figure: str = ""
+) -> int:
+    """What `skelstream live` can be given a name for; of one of them, what it stands for.
+
+    Args:
+        figure: draw them to this SVG.
+    """
+    named = [read_preset(one) for one in ([name] if name else shipped())]
+    options = [options_of(preset, LiveOptions) for preset in named]
+    if figure:
+        from .presets_figure import draw_presets
+
+        draw_presets(list(zip(named, options, strict=True)), Path(figure))
+    for preset in named:
         print(f"{preset.name:10}{preset.purpose}")
         if name:
             print(shlex.join(["skelstream", "live", *preset.words]))
