@@ -46,6 +46,7 @@ from .wire import (
     Preview,
     Subscriber,
     Tracks,
+    Tuned,
     Window,
     Worker,
 )  # fmt: skip
@@ -268,15 +269,15 @@ def run_detect(stage: Stage, settings: Settings, engine: Engine) -> None:
 
 def run_view(stage: Stage, settings: Settings) -> None:
     """The page."""
-    from ..encoder.bundle import Bundle
+    from ..encoder.bundle import Bundle, of_class
     from .view.access import REFUSALS
     from .view.server import serve
 
-    classes = Bundle.load_live(settings.model).config.classes
+    config = Bundle.load_live(settings.model).config
     for reason in REFUSALS:
         stage.count(f"refused: {reason}", 0)  # that there were none is worth knowing, too
     before = stage.counters["dropped: viewer too slow"], stage.counters["malformed"]
-    with Subscriber(stage.place.link("bus-out"), SHOWN) as feed:
+    with Subscriber(stage.place.link("bus-out"), (*SHOWN, Tuned)) as feed:
 
         def report() -> None:
             stage.counters["dropped: viewer too slow"] = before[0] + feed.missed
@@ -286,8 +287,10 @@ def run_view(stage: Stage, settings: Settings) -> None:
 
         stage.ready()
         serve(
-            feed, classes=classes, host=settings.host, port=settings.port, token=settings.token, stop=stage.stop,
-            refused=lambda reason: stage.count(f"refused: {reason}"), turned=report,
+            feed, classes=config.classes, marks=[of_class(config.decode.enter, k) for k in range(len(config.classes))],
+            publish=stage.bus.publish, kept=stage.place.beside("wishes.json"), host=settings.host, port=settings.port,
+            token=settings.token, stop=stage.stop, refused=lambda reason: stage.count(f"refused: {reason}"),
+            turned=report,
         )  # fmt: skip
 
 

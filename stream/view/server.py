@@ -27,16 +27,14 @@ from starlette.routing import Route, WebSocketRoute
 from . import health, metrics
 from .access import Access
 from .clients import Clients
-from .hub import Hub
-from .state import Feed, Watched
+from .desk import Desk, Publish
+from .hub import Ear, Hub
+from .state import Watched
 
 _TURN_S = 0.05
 _GRACE_S = 0.3  # from the good-bye to the clients until those that do not answer are cut off
-_PAGE = {
-    "/": ("index.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/page.css": ("page.css", "text/css"),
-}
+_FOLDER = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -66,9 +64,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    feed: Feed,
+    feed: Ear,
     *,
     classes: Sequence[str],
+    marks: Sequence[float] = (),
+    publish: Publish = lambda message: None,
+    kept: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str = "",
@@ -78,25 +79,33 @@ def serve(
 ) -> None:
     """Serve the page at http://host:port until `stop` is set; without one, until SIGTERM or SIGINT.
 
-    `classes` are the bundle's, the background first. `token` (`token_for`) is asked for, where there is one. In this
-    thread `refused` is told why somebody was turned away (`access.REFUSALS`), and `turned` called 20 times a second.
+    `classes` are the bundle's, the background first; `marks` what the probability of each must exceed, as fitted. What
+    people ask for goes to `publish`, in this thread; what they set is kept in the file `kept`. `token` (`token_for`)
+    is asked for, where there is one. In this thread `refused` is told why somebody was turned away
+    (`access.REFUSALS`), and `turned` called 20 times a second.
     Raises ValueError when the port is in use (before the feed is read) or other machines can reach it without a token,
     and whatever the feed raises.
     """
     access = Access(host, port, token, refused)
     with listen(host, port) as listener, _stopping(stop) as stopped:
-        hub = Hub(feed, classes)
-        asyncio.run(_run(hub, access, listener, stopped, turned))
+        hub = Hub(feed, classes, marks)
+        desk = Desk(hub, publish, kept)
+        asyncio.run(_run(hub, desk, access, listener, stopped, turned))
     if hub.failure is not None:
         raise hub.failure
 
 
 async def _run(
-    hub: Hub, access: Access, listener: socket.socket, stopped: threading.Event, turned: Callable[[], object]
+    hub: Hub,
+    desk: Desk,
+    access: Access,
+    listener: socket.socket,
+    stopped: threading.Event,
+    turned: Callable[[], object],
 ) -> None:
-    clients = Clients(hub, access)
+    clients = Clients(hub, desk, access)
     loop = asyncio.get_running_loop()
-    hub.on_picture = lambda: loop.call_soon_threadsafe(clients.wake)
+    hub.on_news = lambda: loop.call_soon_threadsafe(clients.wake)
     config = uvicorn.Config(
         app(hub, clients, access),
         lifespan="off",
@@ -110,6 +119,8 @@ async def _run(
     hub.start()
     while not (stopped.is_set() or hub.failure is not None or serving.done()):
         turned()
+        clients.turn()
+        desk.turn()
         await asyncio.sleep(_TURN_S)
     await asyncio.to_thread(hub.stop)
     clients.dismiss()
@@ -131,16 +142,15 @@ class _Server(uvicorn.Server):
 
 
 def app(hub: Hub, clients: Clients, access: Access) -> Starlette:
-    """The ASGI application: the page's three files and its WebSocket at /live; /healthz, /readyz and /metrics."""
+    """The ASGI application: the page's files and its WebSocket at /live; /healthz, /readyz and /metrics."""
 
-    def page(path: str) -> Route:
-        name, media_type = _PAGE[path]
-        content = (Path(__file__).parent / "page" / name).read_bytes()
+    def page(file: Path) -> Route:
+        content, media_type = file.read_bytes(), _TYPES[file.suffix]
 
         async def get(request: Request) -> Response:
             return access.answer(request) or Response(content, media_type=media_type, headers=_HEADERS)
 
-        return Route(path, get)
+        return Route("/" if file.name == "index.html" else f"/page/{file.name}", get)
 
     def state(path: str, name: str, judge: Callable[[Watched], bool]) -> Route:
         async def get(request: Request) -> Response:
@@ -160,7 +170,7 @@ def app(hub: Hub, clients: Clients, access: Access) -> Starlette:
 
     return Starlette(
         routes=[
-            *map(page, _PAGE),
+            *(page(file) for file in sorted(_FOLDER.iterdir()) if file.suffix in _TYPES),
             state("/healthz", "alive", health.alive),
             state("/readyz", "ready", health.ready),
             Route("/metrics", measured),

@@ -15,12 +15,13 @@ Status = Literal["waiting", "live", "nobody", "lost", "ended"]
 
 
 class PersonView(TypedDict):
-    """A person in the picture. `action` is a class, -1 what is none of them, None before the first decision; `top` are
-    the likeliest classes.
+    """A person in the picture: a letter, and the name that somebody gave them ("" for none). `action` is a class, -1
+    what is none of them, None before the first decision; `top` are the likeliest classes.
     """
 
     track: int
     person: str
+    name: str
     action: int | None
     confidence: float
     since: float
@@ -32,6 +33,7 @@ class RunView(TypedDict):
     clock.
     """
 
+    track: int
     person: str
     action: int
     start: float
@@ -42,7 +44,9 @@ class RunView(TypedDict):
 class LogEntry(TypedDict):
     """One action in the event log; `t_end` is None while it goes on."""
 
+    track: int
     person: str
+    name: str
     action: str
     t_start: float
     t_end: float | None
@@ -52,7 +56,8 @@ class LogEntry(TypedDict):
 
 class StageView(TypedDict):
     """A stage's health. `drops` sums its counters of dropped things; `dropping` says that the sum has just grown.
-    `age_s` is how old its newest frame is, where it should have one.
+    `age_s` is how old its newest frame is, where it should have one; `cpu` how many cores it keeps busy, where two
+    reports have told; `restarts` how often it was started again.
     """
 
     stage: str
@@ -61,6 +66,8 @@ class StageView(TypedDict):
     drops: int
     dropping: bool
     age_s: float | None
+    cpu: float | None
+    restarts: int
     gauges: dict[str, float]
     message: str
 
@@ -81,7 +88,9 @@ class Latency(TypedDict):
 
 
 class Snapshot(TypedDict):
-    """Everything about one camera at one moment, except its picture and its event log."""
+    """Everything about one camera at one moment, except its picture and its event log. `names` are those that were
+    given to people on its timeline.
+    """
 
     camera: str | None
     status: Status
@@ -92,18 +101,27 @@ class Snapshot(TypedDict):
     latency: Latency | None
     people: list[PersonView]
     runs: list[RunView]
+    names: dict[int, str]
     log_revision: int
     cameras: list[CameraView]
     stages: list[StageView]
 
 
-class Skeleton(TypedDict):
+class PastSkeleton(TypedDict):
     """A person's joints in pixels of the original picture, and how sure each is."""
 
     track: int
     person: str
     pixels: list[list[float]]
     confidence: list[float]
+
+
+class Skeleton(PastSkeleton):
+    """The same, with what the person does (as in `PersonView`) and how sure that is."""
+
+    name: str
+    action: int | None
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ _REDRAW_S = 1 / 8
 _FEED_WAIT_S = 0.05
 _NAME = 16  # columns for the name of an action
 _BAR = 20
+_CALLED = 12  # letters of somebody's name
 _PEOPLE = 6
 _STYLES = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _WORDS: dict[Status, str] = {
@@ -82,7 +83,7 @@ def _print_lines(feed: Feed, state: ViewState, console: Console, stop: threading
 def _log_lines(log: Sequence[LogEntry]) -> list[str]:
     lines = []
     for entry in log:
-        who = f"{entry['person']}  {entry['action']}"
+        who = f"{entry['name'] or entry['person']}  {entry['action']}"
         lines.append(f"{entry['t_start']:8.2f} s  {who} starts")
         if entry["t_end"] is not None:
             lasted = entry["t_end"] - entry["t_start"]
@@ -137,6 +138,8 @@ def _people(state: ViewState, view: Snapshot) -> list[Text | Rule]:
     for person in view["people"][:_PEOPLE]:
         style = _style(person["person"])
         line = Text.assemble((f" {person['person']:<2} ", f"bold {style}"))
+        if person["name"]:
+            line.append(f"{person['name'][:_CALLED]} ", style)
         if person["action"] is None:
             line.append("watching…", "dim")
         else:
@@ -185,7 +188,7 @@ def _events(state: ViewState, view: Snapshot) -> list[Text]:
     lines = []
     for entry in reversed(state.log(view["camera"])):
         length = "now" if entry["t_end"] is None else f"{entry['t_end'] - entry['t_start']:.1f} s"
-        words = f"{entry['t_start']:8.1f} s  {entry['person']:<2} {entry['action']}  {length}"
+        words = f"{entry['t_start']:8.1f} s  {entry['name'] or entry['person']:<2} {entry['action']}  {length}"
         lines.append(Text(words, style="" if entry["t_end"] is None else "dim"))
     return lines
 
