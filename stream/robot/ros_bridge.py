@@ -76,12 +76,12 @@ def _is_here(host: str) -> bool:
 
 
 def connect(url: str) -> ClientConnection:
-    """A connection to a bridge; ValueError if none answers."""
+    """A connection to a bridge, to be closed; ValueError if none answers."""
     try:
         return connect_websocket(
             url, open_timeout=_OPENS_S, close_timeout=0.5, ping_interval=_ALIVE_S, ping_timeout=_ALIVE_S,
             max_size=_LARGEST, compression=None, proxy=None,
-        )  # fmt: skip
+        ).__enter__()  # fmt: skip
     except (OSError, WebSocketException) as error:
         mend = "start it there (ros2 launch rosbridge_server rosbridge_websocket_launch.xml), or source a ROS here"
         if url.startswith("wss:"):
@@ -152,8 +152,8 @@ class BridgeOutlet:
         wait_s = _FIRST_WAIT_S
         while True:
             if connection is not None:
-                self.trouble, wait_s, reason = "", _FIRST_WAIT_S, ""
-                with connection:
+                self.trouble, wait_s = "", _FIRST_WAIT_S
+                with contextlib.closing(connection):
                     reason = self._talk(connection)
                 if self._closing:
                     return

@@ -14,7 +14,7 @@ from .ros_bridge import BridgeInlet, RosAddress
 from .ros_image import picture, stamp_of
 from .ros_node import NodeInlet, has_rclpy
 
-_FIRST_S, _SILENT_S = 5.0, 1.8
+_FIRST_S, _SILENT_S = 4.0, 1.8
 _CLOCKS_AGREE_S = 5.0  # a stamp that is farther from now is of another clock: a simulation's, or one that was never set
 
 
@@ -40,10 +40,12 @@ class RosSource:
         else:
             self._inlet = BridgeInlet(address.bridge, address.topic, kind)
         try:
-            self._first = self._next(_FIRST_S)
-        except (SourceLost, ValueError):
+            if (first := self._next(_FIRST_S)) is None:
+                raise SourceLost(self._silence())
+        except ValueError:
             self._inlet.close()
             raise
+        self._first = first
 
     def frames(self) -> Iterator[Frame]:
         """The newest picture, as often as there is one. Raises `SourceLost` when there is none for too long."""
@@ -75,20 +77,21 @@ class RosSource:
         until, reason = time.monotonic() + _SILENT_S, ""
         while (patience_s := until - time.monotonic()) > 0:
             try:
-                return self._next(patience_s)
+                if (found := self._next(patience_s)) is not None:
+                    return found
             except SourceLost:
                 raise
             except ValueError as error:
                 reason = str(error)
-        raise SourceLost(reason)
+        raise SourceLost(reason or self._silence())
 
-    def _next(self, patience_s: float) -> tuple[U8, float]:
-        """The next picture, and its stamp."""
+    def _next(self, patience_s: float) -> tuple[U8, float] | None:
+        """The next picture, and its stamp; None if none comes in time."""
         try:
             message = self._inlet.newest(patience_s)
         except ConnectionError as error:
             raise SourceLost(f"the bridge is gone: {error}") from error
-        if message is None:
-            why = self._inlet.complaint or "is its publisher running?"
-            raise SourceLost(f"no picture comes on {self._topic}; {why}")
-        return picture(message, compressed=self._compressed), stamp_of(message)
+        return None if message is None else (picture(message, compressed=self._compressed), stamp_of(message))
+
+    def _silence(self) -> str:
+        return f"no picture comes on {self._topic}; {self._inlet.complaint or 'is its publisher running?'}"
