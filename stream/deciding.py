@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..encoder.bundle import Bundle
+from ..encoder.taught import grown
 from .decode import Decoder
 from .dispatch import Dispatcher
 from .journal import Decoders
 from .settings import Settings
 from .stage import Stage
-from .tuning import Tuning, tuned
+from .tuning import Thresholds, Tuning, tuned
 from .wire import AnyMessage, End, Glimpse, Inbox, Subscriber, Tuned, Window, WorkServer, wait_any
 
 _ROUND_S = 0.1
@@ -31,10 +32,18 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     )
     tuning = Tuning(stage.place.beside("tuned.json"))
 
+    taught: tuple[str, ...] | None = None  # not known before the first scores
+
+    def thresholds() -> tuple[tuple[str, ...], Thresholds]:
+        """The classes with what has been taught, as the newest scores know it, and how each is decided."""
+        classes = (*config.classes, *(taught or ()))
+        known = grown(parameters, len(config.classes), len(taught or ()))
+        return classes, tuned(known, classes, tuning.wish) if tuning.wish.at else Thresholds(known, frozenset())
+
     def decoder() -> Decoder:
         made = Decoder(config.classes, parameters)
-        if tuning.wish.at:
-            made.tune(*tuned(parameters, config.classes, tuning.wish))
+        classes, now_are = thresholds()
+        list(made.learn(classes, *now_are, time.time()))
         return made
 
     decoders = Decoders(
@@ -58,7 +67,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
             wait_any(waiting_for, _ROUND_S)
             while (wish := wishes.receive(0)) is not None:
                 if isinstance(wish, Tuned) and tuning.take(wish):
-                    decoders.tune(*tuned(parameters, config.classes, wish))
+                    decoders.tune(*thresholds()[1])
             while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
                 if isinstance(message, Window) and message.joints.shape != config.window_shape:
                     stage.count("refused: a window of another model")  # no engine takes it
@@ -71,7 +80,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 worker, scores = answer
                 free[worker] = None
                 for score in scores:
-                    if score.logits.shape[1] == len(config.classes):
+                    if score.logits.shape[1] == len(config.classes) + len(score.taught):
                         dispatcher.settle(score)
                     else:
                         stage.count("refused: scores of another model")
@@ -85,6 +94,10 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 if not work.send(worker, batch):
                     dispatcher.give_back(worker)
             for score in dispatcher.ordered():
+                if score.taught != taught:
+                    taught = score.taught
+                    classes, now_are = thresholds()
+                    tell(decoders.learn(classes, *now_are))
                 if stage.bus.wanted(Glimpse):
                     stage.bus.publish(decoders.glimpse(score))
                 tell(decoders.push(score))

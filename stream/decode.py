@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ..encoder.bundle import LOOK, DecodeParameters, of_class
 from ..encoder.clock import HZ
+from ..encoder.taught import grown
 from .wire import UNKNOWN, Decision, Event, EventKind, Glimpse, Scores
 
 F64 = NDArray[np.float64]
@@ -47,6 +48,7 @@ class Standing(NamedTuple):
     told: int = 0  # the tick at which the action that goes on was last told of, and its confidence so far
     total: float = 0.0
     frames: int = 0
+    taught: tuple[str, ...] = ()  # the actions behind the bundle's own classes
 
 
 class Decoder:
@@ -57,6 +59,7 @@ class Decoder:
 
     def __init__(self, classes: Sequence[str], parameters: DecodeParameters) -> None:
         self.classes, self.parameters = tuple(classes), parameters
+        self._own = len(classes)  # the classes that are not taught
         self._hindsight = Hindsight(len(classes), parameters.delay, parameters.temperature)
         self._segmenter = Segmenter(len(classes), parameters)
         self._running: _Running | None = None
@@ -69,11 +72,17 @@ class Decoder:
         if self._newest is None:
             return None
         running = self._running
-        told = () if running is None else (running.told, running.total, running.frames)
-        return Standing(*self._newest, *self._segmenter.holds, *told)
+        standing = Standing(*self._newest, *self._segmenter.holds, taught=self.classes[self._own :])
+        if running is None:
+            return standing
+        return standing._replace(told=running.told, total=running.total, frames=running.frames)
 
     def go_on(self, standing: Standing) -> None:
         """Take over from a decoder that is no more. ValueError if it had other classes."""
+        taught = tuple(standing.taught)
+        if taught != self.classes[self._own :]:
+            own = self.classes[: self._own]
+            self._know((*own, *taught), grown(self.parameters, len(own), len(taught)), frozenset())
         if not UNKNOWN <= standing.label < len(self.classes):
             raise ValueError(f"what holds is class {standing.label}, and there are {len(self.classes)}")
         self._newest = _Newest(
@@ -91,6 +100,30 @@ class Decoder:
         assert (parameters.delay, parameters.temperature) == (self.parameters.delay, self.parameters.temperature)
         self.parameters = parameters
         self._segmenter.tune(parameters, silent)
+
+    def learn(
+        self, classes: Sequence[str], parameters: DecodeParameters, silent: frozenset[int], now: float
+    ) -> Iterator[Event]:  # fmt: skip
+        """From now on the scores are of these classes: the bundle's own, and what is taught now. What is known of
+        those that stay is kept; an action that is none of them any more ends."""
+        names = tuple(classes)
+        if self._label > 0 and self.classes[self._label] not in names:
+            yield from self.finish(now)
+            self._segmenter.go_on(0, self._segmenter.holds[1])
+            self._label = 0
+        self._know(names, parameters, silent)
+
+    def _know(self, names: tuple[str, ...], parameters: DecodeParameters, silent: frozenset[int]) -> None:
+        """The classes are these; what holds is one of them."""
+        was = [self.classes.index(name) if name in self.classes else None for name in names]
+        if self._label > 0:
+            self._label = names.index(self.classes[self._label])
+            self._segmenter.go_on(self._label, self._segmenter.holds[1])
+            if self._running is not None:
+                self._running.label = self._label
+        self.classes, self.parameters = names, parameters
+        self._hindsight.learn(was)
+        self._segmenter.learn(len(names), parameters, silent)
 
     @property
     def delay(self) -> int:
@@ -221,6 +254,16 @@ class Hindsight:
         self._end: int | None = None  # one past the newest tick
         self._decided_to = 0
 
+    def learn(self, was: Sequence[int | None]) -> None:
+        """From now on these are the classes, by the number that each had; None: it is new, and nothing is known of it
+        but that nobody thought of it."""
+        kept = np.zeros((_KEPT, len(was) + 1))
+        for k, before in enumerate(was):
+            if before is not None:
+                kept[:, k] = self._sum[:, before]
+        kept[:, -1] = self._sum[:, -1]
+        self._sum, self._classes = kept, len(was)
+
     def push(self, scores: Scores) -> Looks | None:
         """The look back that these scores allow, with W = 1; None while they decide nothing."""
         end = scores.first_tick + len(scores.logits)
@@ -303,6 +346,11 @@ class Segmenter:
         self._belief_A = np.array([of_class(p.belief, k) for k in actions], np.float32)
         self._least_A = np.array([of_class(p.min_frames, k) for k in actions], np.int64)
         self._silent = silent
+
+    def learn(self, classes: int, parameters: DecodeParameters, silent: frozenset[int]) -> None:
+        """From the next look on there are so many classes."""
+        self._classes = classes
+        self.tune(parameters, silent)
 
     @property
     def holds(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +40,17 @@ class Decoders:
         """Let every decoder go by these thresholds from now on."""
         for decoder in self._people.values():
             decoder.tune(parameters, silent)
+
+    def learn(
+        self, classes: Sequence[str], parameters: DecodeParameters, silent: frozenset[int]
+    ) -> Iterator[Event]:  # fmt: skip
+        """From now on the scores are of these classes: the ends of what is none of them any more."""
+        said = [
+            event
+            for decoder in self._people.values()
+            for event in decoder.learn(classes, parameters, silent, time.time())
+        ]
+        yield from self._noted(said)
 
     def push(self, scores: Scores) -> Iterator[Decision | Event]:
         """What these scores decide."""

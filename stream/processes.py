@@ -52,13 +52,14 @@ from .wire import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from ..encoder.engine import Engine
+    from .detect import TaughtEngine
     from .pose import PoseEstimator
     from .pose_model import Say
 
 _ROUND_S = 0.1  # the longest that a stage waits before it looks whether it should report or stop
 _PREVIEW_EVERY_S = 1 / 15
 _END_AGAIN_S = 2.0
+_LOOK_S = 0.5  # between two looks whether anything new has been taught
 _FRAMES = 1  # messages that wait in a link of pictures: they are large and go stale
 
 
@@ -221,37 +222,43 @@ def run_window(stage: Stage, settings: Settings) -> None:
             stage.report()
 
 
-def load_detect(settings: Settings, say: Say) -> Engine:
+def load_detect(settings: Settings, say: Say) -> TaughtEngine:
     """What takes `run_detect` seconds."""
     from ..encoder.bundle import Bundle
     from ..encoder.engine.compile import fallbacks, first_engine
-    from .detect import frames_to_score
+    from .detect import TaughtEngine, frames_to_score
+    from .taught_store import TaughtStore
 
     bundle = Bundle.load_live(settings.model)
     delay = bundle.config.decode.delay if settings.delay is None else settings.delay
-    return first_engine(
-        bundle,
-        fallbacks(settings.engine),
-        threads=settings.threads,
-        say=say,
+    opens = partial(
+        first_engine, bundle, fallbacks(settings.engine), threads=settings.threads, say=say,
         frames=frames_to_score(delay, settings.hop),
-    )
+    )  # fmt: skip
+    engine = TaughtEngine(bundle, opens(), partial(opens, features=True), TaughtStore(settings.taught_folder))
+    if trouble := engine.look(patient=True):
+        say(trouble)
+    return engine
 
 
-def run_detect(stage: Stage, settings: Settings, engine: Engine) -> None:
+def run_detect(stage: Stage, settings: Settings, engine: TaughtEngine) -> None:
     """One detector: windows in, logits out. There may be several."""
     from .detect import score
 
     with Worker(stage.place.link("work")) as work:
         stage.ready()
         work.free()
-        spoke = time.monotonic()
+        spoke = looked = time.monotonic()
         while not stage.stopping:
+            if time.monotonic() - looked > _LOOK_S:
+                looked = time.monotonic()
+                if trouble := engine.look():
+                    stage.warn(trouble)
             windows = work.take(_ROUND_S)
             if windows:
                 stage.count("received", len(windows))
                 began = time.perf_counter()
-                work.give(score(engine, windows))
+                work.give(score(engine, windows, engine.taught))
                 took_s = time.perf_counter() - began
                 stage.measure("engine_ms", 1000 * took_s / len(windows))
                 stage.measure("batch", len(windows))
@@ -292,6 +299,13 @@ def run_view(stage: Stage, settings: Settings) -> None:
             token=settings.token, stop=stage.stop, refused=lambda reason: stage.count(f"refused: {reason}"),
             turned=report,
         )  # fmt: skip
+
+
+def run_teach_stage(stage: Stage, settings: Settings) -> None:
+    """Lessons: people teach new actions."""
+    from .teach import run_teach
+
+    run_teach(stage, settings)
 
 
 def run_record(stage: Stage, settings: Settings) -> None:
@@ -399,7 +413,7 @@ def _end(stage: Stage, link: Outbox, camera: str) -> None:
 
 STAGES: dict[str, Callable[..., None]] = {
     "camera": run_camera, "pose": run_pose, "track": run_track, "replay": run_replay, "window": run_window,
-    "detect": run_detect, "decode": run_decode, "view": run_view, "record": run_record,
+    "detect": run_detect, "decode": run_decode, "teach": run_teach_stage, "view": run_view, "record": run_record,
     "gate": run_gate_stage, "robot": run_robot_stage, "ros": run_ros_stage,
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Literal
 from ..encoder.engine.compile import EngineChoice
 from .elsewhere import Elsewhere
 from .stage import FRESH_S, Place
+from .taught_store import default_taught
 
 # Messages that wait in a link. They are small, and smooth out a hiccup; where every stage waits for the next, a long
 # queue would only let the picture run ahead of what is said about it.
@@ -42,6 +43,7 @@ class Settings:
     record_most_mb: float | None = None
     record_most_minutes: float | None = None
     replay: str = ""
+    taught: str = ""  # the folder of taught actions; "" is the user's own
     robot: str = ""
     policy: str = ""  # a TOML file; "" is the one that comes along
     ros_bridge: str = ""  # where ROS is; "" is rclpy, or else the bridge on this machine
@@ -54,6 +56,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.hop < 1:
             raise ValueError(f"hop is {self.hop}; a window comes every 1 or more frames")
+
+    @property
+    def taught_folder(self) -> Path:
+        """Where taught actions are."""
+        return Path(self.taught) if self.taught else default_taught()
 
     @property
     def place(self) -> Place:

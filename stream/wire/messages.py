@@ -171,7 +171,8 @@ class Window(Message, frozen=True):
 class Scores(Message, frozen=True):
     """Class logits (F, K) of a window's newest F frames: of the ticks `first_tick` ... `first_tick + F - 1`.
 
-    The first `F - valid` are of no frame of its own. `evidence` is the window's. `scored_at` is Unix seconds.
+    The first `F - valid` are of no frame of its own. `evidence` is the window's. `scored_at` is Unix seconds. The last
+    classes are those that the detector has been taught, `taught`, behind the bundle's own.
     """
 
     track: int
@@ -182,11 +183,15 @@ class Scores(Message, frozen=True):
     logits: np.ndarray
     evidence: float
     scored_at: float
+    taught: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         array_of("f", 2, "logits", self.logits)
         frames, classes = self.logits.shape
+        require(len(self.taught) <= max(classes - 2, 0), f"{len(self.taught)} taught actions in {classes} classes")
+        for action in self.taught:
+            named("a taught action", action)
         fits = 1 <= frames <= MOST_FRAMES and 2 <= classes <= MOST_CLASSES
         require(fits, f"logits {self.logits.shape}")
         placed(self.track, self.index, self.first_tick)
