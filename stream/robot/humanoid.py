@@ -10,13 +10,17 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from .arm import Arm
+
+if TYPE_CHECKING:
+    import mujoco
 
 F64 = NDArray[np.float64]
 
@@ -54,8 +58,11 @@ class Humanoid:
     """The body and its physics. ValueError if the humanoid's file is not there, or is no humanoid."""
 
     def __init__(self) -> None:
+        import mujoco
+
         self._model = _built()
         self._data = mujoco.MjData(self._model)
+        self._step = partial(mujoco.mj_step, self._model, self._data)
         joints = [self._model.joint(i) for i in range(self._model.njnt) if self._model.joint(i).name != "root"]
         self.joints = tuple(joint.name for joint in joints)
         self.limits = {joint.name: (float(joint.range[0]), float(joint.range[1])) for joint in joints}
@@ -78,7 +85,7 @@ class Humanoid:
 
     def step(self) -> None:
         """`STEP_S` seconds go by."""
-        mujoco.mj_step(self._model, self._data)
+        self._step()
 
     @property
     def angles(self) -> F64:
@@ -111,6 +118,8 @@ def _file() -> Path:
 
 
 def _built() -> mujoco.MjModel:
+    import mujoco
+
     spec = mujoco.MjSpec.from_file(str(_file()))
     spec.option.timestep = STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST  # stiff servos want it

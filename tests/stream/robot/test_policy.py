@@ -29,6 +29,16 @@ def test_the_one_that_comes_along_suits_the_shipped_model_and_tells_of_every_fie
         assert behaviour in text
 
 
+def test_the_one_in_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "robot.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "policy.toml").write_text(example)
+    policy = InteractionPolicy.load(tmp_path / "policy.toml", Bundle.load_live("small").config.classes[1:])
+    assert [rule.do for rule in policy.rules] == [("wave", "look"), ("stop", "look"), ("call", "look")]
+    for behaviour in BEHAVIOURS:
+        assert f"`{behaviour}`" in page
+
+
 def test_what_is_written_is_what_is_meant(tmp_path: Path) -> None:
     policy = load(
         tmp_path,
