@@ -81,6 +81,7 @@ def run_live(live: Live) -> Outcome:
     stages += ["view"] if live.page else []
     stages += ["record"] if settings.record else []
     stages += ["robot"] if settings.robot else []
+    stages += ["ros"] if settings.robot == "ros" else []
     with (
         interruption() as interrupted,
         Supervisor(settings, spares=not settings.lossless, tell=log.tell) as supervisor,
