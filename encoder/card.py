@@ -26,7 +26,7 @@ tags:
 - onnx
 ---
 """
-_COLUMNS = {
+FIGURES = {
     "frames": "frames", "frame_accuracy": "frame accuracy %", "map_actions": "mAP@0.5 actions",
     "map_videos": "mAP@0.5 videos", "f1_10": "F1@10", "f1_25": "F1@25", "f1_50": "F1@50",
 }  # fmt: skip
@@ -65,9 +65,9 @@ def _opening(bundle: Bundle) -> str:
     return f"""\
 # {bundle.name}
 
-A {kind} of hidden size {encoder.hidden} (USDRL, {_PAPER}) that
-{_WHAT[config.task]}. It reads windows of {config.frames} frames at {config.hz:g} Hz, joints in the layout
-{config.layout}, of at most {encoder.people} people, found in pictures by MediaPipe or measured by a Kinect.
+A {kind} of hidden size {encoder.hidden} (USDRL, {_PAPER}) that {_WHAT[config.task]}. It reads windows of
+{config.frames} frames at {config.hz:g} Hz: joints in the layout {config.layout}, of at most {encoder.people} people,
+found in pictures by MediaPipe or measured by a Kinect.
 {words}"""
 
 
@@ -99,7 +99,7 @@ def _metrics(bundle: Bundle) -> str:
     rows = metrics.get("rows")
     if not isinstance(rows, Mapping) or not rows:
         return "## How good it is\n\nNot measured: `skelstream evaluate`, then `skelstream card --report`.\n"
-    table = _table(["people", *_COLUMNS.values()], [[name, *_cells(row)] for name, row in rows.items()])
+    table = _table(["people", *FIGURES.values()], [[name, *_cells(row)] for name, row in rows.items()])
     part = metrics.get("part", "test")
     return f"""\
 ## How good it is
@@ -108,12 +108,12 @@ On {part} people, who were in no training set; *drawn and seen* are recordings d
 MediaPipe, as a camera would see them.
 
 {table}
-`{metrics.get("command", "skelstream evaluate")}`
+Measured by `skelstream evaluate --hop 4`, through the windows, the engine and the decoder of the live path.
 """
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    values = [row.get(key) for key in _COLUMNS]
+    values = [row.get(key) for key in FIGURES]
     return [
         "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{100 * value:.1f}" for value in values
     ]

@@ -34,7 +34,8 @@ except ModuleNotFoundError as error:
     raise ValueError("models from a hub need huggingface_hub: pip install 'skelstream[hub]'") from error
 
 _FILES = (CONFIG, WEIGHTS, GRAPH, REFERENCE)
-_TAKEN = [*_FILES, CARD]
+_BESIDE = ("anchors.npz",)  # what belongs to a bundle where it is there
+_TAKEN = [*_FILES, *_BESIDE, CARD]
 _CONNECT_S = 5.0
 
 
@@ -88,10 +89,10 @@ class Model(ModelHubMixin, library_name="skelstream"):  # type: ignore[misc]  # 
         return url
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        for name in _FILES:
-            shutil.copyfile(self.bundle.directory / name, save_directory / name)
-        for picture in pictures_of(self.bundle.directory):
-            shutil.copyfile(picture, save_directory / picture.name)
+        here = self.bundle.directory
+        beside = [here / name for name in _BESIDE if (here / name).is_file()]
+        for file in (*(here / name for name in _FILES), *beside, *pictures_of(here)):
+            shutil.copyfile(file, save_directory / file.name)
         (save_directory / CARD).write_text(model_card(self.bundle), encoding="utf-8")
 
     @classmethod

@@ -23,7 +23,8 @@ _SECONDS = 60.0  # a recording, and with it a body, a look and a camera
 _HZ = 15.0  # their movements are smooth: interpolation to 30 Hz changes nothing
 
 # Seeds that the live actor (small numbers) does not play.
-_ACTOR_SEEDS = {"train": range(1000, 1014), "val": range(2000, 2002), "test": range(3000, 3004)}
+TEST_SEEDS = range(3000, 3004)
+_ACTOR_SEEDS = {"train": range(1000, 1014), "val": range(2000, 2002), "test": TEST_SEEDS}
 _DAILY_SEEDS = {"train": range(1000, 1040), "val": range(2000, 2010), "test": range(3000, 3060)}
 
 

@@ -22,8 +22,10 @@ from .cli_bench import COMMANDS as BENCHES
 from .cli_engines import engines
 from .cli_keys import COMMANDS as KEYS
 from .cli_live import live_command, presets
+from .cli_share import COMMANDS as SHARING
 from .cli_stages import COMMANDS as STAGES
 from .cli_stages import PoseModel
+from .cli_teach import COMMANDS as TEACHING
 
 
 def replay(
@@ -244,6 +246,7 @@ _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live_command([]), "presets": presets, "replay": replay, **STAGES, "models": models, "doctor": doctor,
     "protocol": protocol, "evaluate": evaluate, "fit": fit, "import": import_, "export": export, "engines": engines,
+    **SHARING, **TEACHING,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw, "gap": data_gap},

@@ -229,7 +229,7 @@ def test_the_wheel_holds_every_file_and_no_stray_module(tmp_path: Path) -> None:
     )
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    expected = {f"{PACKAGE}/{path.relative_to(ROOT).as_posix()}" for path in _files() if path.suffix != ".md"}
+    expected = {f"{PACKAGE}/{path.relative_to(ROOT).as_posix()}" for path in _files()}
     assert inside == expected, "the lists `packages` and `package-data` in pyproject.toml decide what travels"
 
 
