@@ -35,9 +35,9 @@ def somebody() -> Person:
     at = {name: joints[NTU25.joints.index(name)].copy() for name in NTU25.joints}
     for side, outward, up in (("Left", -1, 0.1), ("Right", 1, 0.35)):
         shoulder = at[f"Shoulder{side}"]
-        joints[NTU25.joints.index(f"Elbow{side}")] = shoulder + (0, 0.24 * outward, 0.05)
+        joints[NTU25.joints.index(f"Elbow{side}")] = shoulder + np.array([0, 0.24 * outward, 0.05])
         for joint in ("Wrist", "Hand"):
-            joints[NTU25.joints.index(f"{joint}{side}")] = shoulder + (-0.1, 0.3 * outward, up)
+            joints[NTU25.joints.index(f"{joint}{side}")] = shoulder + np.array([-0.1, 0.3 * outward, up])
     return Person(joints, np.ones(25, np.bool_))
 
 
@@ -68,8 +68,8 @@ def drawn(points: NDArray[np.float64], name: str) -> NDArray[np.uint8]:
         tint = WARM if any("right" in one for one in names) else COOL if any("left" in one for one in names) else 200
         light = float(np.clip(0.75 + 0.6 * (near[a] + near[b]) / 2, 0.45, 1.1))
         colour = tuple(float(v) for v in np.clip(np.broadcast_to(tint, 3) * light, 0, 255))
-        ends = [(round(x[i]), round(y[i])) for i in (a, b)]
-        cv2.line(picture, *ends, colour, round(THICK_M[kind] * scale), cv2.LINE_AA)
+        begin, end = ((round(x[i]), round(y[i])) for i in (a, b))
+        cv2.line(picture, begin, end, colour, round(THICK_M[kind] * scale), cv2.LINE_AA)
     head, nose = ((round(x[i]), round(y[i])) for i in (POINTS.index("head"), POINTS.index("nose")))
     cv2.circle(picture, head, round(THICK_M["head"] / 2 * scale), (205, 205, 205), -1, cv2.LINE_AA)
     cv2.circle(picture, nose, round(0.025 * scale), (90, 90, 90), -1, cv2.LINE_AA)
