@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import time
 from array import array
 from collections.abc import Mapping
 from typing import Any, Self
@@ -104,13 +105,14 @@ class NodeInlet:
         import rclpy
 
         self._message = None
-        rclpy.spin_once(self._node, timeout_sec=timeout_s)
+        until = time.monotonic() + timeout_s
+        while self._message is None and (left := until - time.monotonic()) > 0:
+            rclpy.spin_once(self._node, timeout_sec=left)  # it may have had something else to do
+        message = None
         while self._message is not None:
             message, self._message = self._message, None
             rclpy.spin_once(self._node, timeout_sec=0.0)
-            if self._message is None:
-                return _read(message)
-        return None
+        return None if message is None else _read(message)
 
     def close(self) -> None:
         self._node.destroy_node()

@@ -12,6 +12,7 @@ import contextlib
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -437,6 +438,62 @@ def test_a_picture_larger_than_any_is_cut_off_before_it_is_read(bridge: Any) -> 
         with pytest.raises(SourceLost, match="bridge is gone"):
             for _ in frames:
                 pass
+
+
+# --- beyond this machine ----------------------------------------------------------------------------------------------
+
+
+def _own_address() -> str:
+    """An address of this machine by which others reach it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        if not (address := str(probe.getsockname()[0])).startswith("127."):
+            return address
+    pytest.skip("this machine has no address but its own")
+
+
+def test_to_another_machine_the_bridge_must_have_a_certificate_that_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl here to make a certificate with")
+    address = _own_address()
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+    ]
+    subject = ["-out", "cert.pem", "-days", "2", "-subj", "/CN=bridge", "-addext", f"subjectAltName=IP:{address}"]
+    subprocess.run([*make, *subject], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    heard: Queue[str | bytes] = Queue()
+
+    def hear(connection: Any) -> None:
+        for text in connection:
+            heard.put(text)
+
+    with serve(hear, address, 0, ssl=context, compression=None, close_timeout=0.2) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        bridge = RosAddress.named(f"ros://{address}:{server.socket.getsockname()[1]}").bridge
+        assert bridge.startswith("wss://")
+        with pytest.raises(ValueError, match=r"CERTIFICATE_VERIFY_FAILED.*; start it there with ssl:=true") as refusal:
+            BridgeOutlet(bridge, TEXT)
+        assert "\n" not in str(refusal.value)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        with BridgeOutlet(bridge, TEXT) as outlet:
+            outlet.publish(Said("/said", {"data": "in private"}))
+            assert soon(lambda: any("in private" in str(text) for text in list(heard.queue)))
+        with pytest.raises(ValueError, match="no rosbridge answers at ws://"):
+            BridgeOutlet(bridge.replace("wss:", "ws:"), TEXT)
+        server.shutdown()
 
 
 # --- the whole of it --------------------------------------------------------------------------------------------------
