@@ -23,7 +23,7 @@ from .supervisor import Supervisor
 
 MOST_CAMERAS = 12  # each takes a core or so, and four processes
 
-_NAMED = re.compile(r"([\w-]+)=(.+)", re.DOTALL)  # kitchen=rtsp://..., and no URL that has a = in it
+NAMED = re.compile(r"([\w-]+)=(.+)", re.DOTALL)  # kitchen=rtsp://..., and no URL that has a = in it
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find_cameras(settings: Settings, asked: Sequence[str], *, whose: str = "") -
     if len(asked) > MOST_CAMERAS:
         raise ValueError(f"{len(asked)} cameras are too many for one machine; give at most {MOST_CAMERAS}")
     for address in asked:
-        given = _NAMED.fullmatch(address)
+        given = NAMED.fullmatch(address)
         name, address = (given[1], given[2]) if given else ("", address)
         if not name and len(asked) == 1:
             name = settings.name or whose

@@ -6,7 +6,6 @@ videos, every frame of each (`--videos`).
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -139,7 +138,7 @@ def presets(
     for preset in named:
         print(f"{preset.name:10}{preset.purpose}")
         if name:
-            print(shlex.join(["skelstream", "live", *preset.words]))
+            print(preset.line)
     return 0
 
 
@@ -153,7 +152,7 @@ def _run(options: LiveOptions) -> int:
         _without_effect(options, "--videos", _READING)
         return _read(options)
     for name, needed in (("key", "to"), ("keys", "gate"), ("out", "videos"), ("at_once", "videos")):
-        if getattr(options, name) != getattr(LiveOptions(), name):
+        if getattr(options, name) != getattr(LiveOptions(), name) and not getattr(options, needed):
             raise ValueError(f"--{name.replace('_', '-')} does nothing without --{needed}; give that too")
     return _live(options)
 

@@ -9,6 +9,8 @@ Its keys are the options, spelled as on the command line; what is given there co
 
 from __future__ import annotations
 
+import re
+import shlex
 import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -37,6 +39,11 @@ class Preset:
     def words(self) -> list[str]:
         """The same on a command line."""
         return [word for name, value in self.options.items() for word in _words(name.replace("_", "-"), value)]
+
+    @property
+    def line(self) -> str:
+        """The command line, without a password that an address may hold."""
+        return shlex.join(["skelstream", "live", *(re.sub(r"://[^/]*@", "://...@", word) for word in self.words)])
 
 
 def shipped() -> list[str]:

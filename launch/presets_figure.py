@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 from ..stream.elsewhere import PORTS, gate_at
 from ..stream.keys import DOORS
+from .cameras import NAMED
 from .cli_live import LiveOptions
 from .presets import Preset
 
@@ -210,7 +211,15 @@ def _rows(options: LiveOptions) -> list[list[tuple[str, str]]]:
         ("track", "25 joints"),
         ("window", f"64 frames, hop {options.hop}"),
     ]
-    return [[("camera" if not options.videos else "video", address), *stages] for address in cameras]
+    return [[("camera" if not options.videos else "video", _short(address)), *stages] for address in cameras]
+
+
+def _short(camera: str) -> str:
+    """A camera in a word: its name if it has one, and nothing of a password."""
+    named = NAMED.fullmatch(camera)
+    if named:
+        return named[1]
+    return "network camera" if "://" in camera else camera[-16:]
 
 
 def _outlets(options: LiveOptions) -> list[tuple[str, str]]:

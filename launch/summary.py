@@ -96,6 +96,10 @@ class Summary:
             f"windows     {accounts.windows} {'came in' if self.guests else 'sent'}, {accounts.scored} scored, "
             f"dropped: {told(accounts.windows_dropped)}"
         )
+        if self.guests:
+            refused = {what[9:]: n for what, n in self.counters.get("gate", {}).items() if what.startswith("refused: ")}
+            told_of = ", ".join(f"{n} {what}" for what, n in refused.items() if n)
+            lines.append(f"gate        refused: {told_of or 'nothing'}")
         for what, values in (("scored frame", self.latencies_s), ("event", self.event_latencies_s)):
             if values and self.live:
                 p50, p95, p99 = 1000 * np.percentile(values, [50, 95, 99])
