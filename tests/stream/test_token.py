@@ -28,7 +28,7 @@ from skelstream.stream.wire import AnyMessage
 
 TOKEN = "a-token.of_20~letters"
 PATIENCE_S = 20.0
-GUARDED = ("/", "/page.js", "/page.css", "/metrics")
+GUARDED = ("/", "/page/main.js", "/page/page.css", "/metrics")
 
 
 class Quiet:
