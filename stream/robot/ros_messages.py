@@ -170,9 +170,10 @@ class RosScene:
 
     def _robot(self, state: RobotState) -> Iterator[Said]:
         frame = f"{_plain(state.robot)}_base_footprint"
-        ends = np.array(state.bones, int).reshape(-1)
-        bones = _marker(_header(state.at, frame), f"robot {state.robot}", 0, _LINE_LIST, 0.03, (0.9, 0.9, 0.9))
-        yield Said(self._markers, {"markers": [{**bones, "points": _points(state.points[ends])}]})
+        if state.bones:  # of a robot that somebody else moves nothing is known
+            ends = np.array(state.bones, int).reshape(-1)
+            bones = _marker(_header(state.at, frame), f"robot {state.robot}", 0, _LINE_LIST, 0.03, (0.9, 0.9, 0.9))
+            yield Said(self._markers, {"markers": [{**bones, "points": _points(state.points[ends])}]})
         last, told_at = self._states.get(state.robot, (None, 0.0))
         if last is None or _doing(last) != _doing(state) or state.at - told_at >= _STATE_EVERY_S:
             _know(self._states, state.robot, (state, state.at))

@@ -23,9 +23,12 @@ def has_rclpy() -> bool:
 
 
 def _node(name: str) -> Any:
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ImportError as error:  # it was built for another Python
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"rclpy cannot be loaded ({reason}); go through a bridge: ros://127.0.0.1:9090") from error
     if not rclpy.ok():
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # a stage stops as all stages do
     return rclpy.create_node(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from skelstream.encoder.layout import NTU25
 from skelstream.stream.actor import Script
 from skelstream.stream.robot.ros_messages import RosScene, Said, chest, topic_named
-from skelstream.stream.wire import AnyMessage, End, Event, Lost, Named, Report, RobotState, Tracks
+from skelstream.stream.wire import AnyMessage, End, Event, Lost, Named, Report, RobotState, Tracks, replaced
 
 AT = 1_700_000_000.987654321
 SEEN = np.ones(25, bool)
@@ -123,6 +124,14 @@ def contains(whole: Any, part: Any) -> bool:
     if isinstance(part, list):
         return len(whole) == len(part) and all(map(contains, whole, part))
     return math.isclose(whole, part, rel_tol=1e-6, abs_tol=1e-6) if isinstance(part, float) else bool(whole == part)
+
+
+def test_the_page_has_every_topic_and_its_type() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ros.md").read_text()
+    for topic, kind in RosScene().topics.items():
+        assert f"| `{topic}` | `{kind.replace('/msg/', '/')}` |" in page
+    told = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert told.keys() == json.loads(said(RosScene(), event())["/skelstream/events"]["data"]).keys()
 
 
 @pytest.mark.parametrize("frame", ["", "head_camera", "camera_color_optical_frame", "camera_optical"])
@@ -234,6 +243,11 @@ def test_a_behaviour_is_told_when_it_changes_and_every_second() -> None:
         [3, 4, 5],
         [6, 7, 8],
     ]
+
+
+def test_a_robot_of_which_nothing_is_known_is_not_drawn() -> None:
+    bare = replaced(robot(), points=np.zeros((0, 3), np.float32), bones=())
+    assert said(RosScene(), bare).keys() == {"/skelstream/behaviour"}
 
 
 def test_diagnostics_tell_of_every_stage_once_a_second() -> None:

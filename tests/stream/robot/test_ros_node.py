@@ -195,6 +195,13 @@ def test_every_message_is_filled_in_as_its_class_wants_it(ros: Ros) -> None:
         ros.message("geometry_msgs/Point")().x = 1
 
 
+def test_an_rclpy_of_another_python_costs_a_line(ros: Ros, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rclpy.signals", None)  # it cannot be imported
+    with pytest.raises(ValueError, match=r"rclpy cannot be loaded .*; go through a bridge") as refusal:
+        NodeOutlet(RosScene().topics)
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_package_that_is_not_there_is_named(ros: Ros) -> None:
     with pytest.raises(ValueError, match="no nobody_msgs/msg/A; install the package nobody-msgs"):
         NodeOutlet({"/a": "nobody_msgs/msg/A"})
