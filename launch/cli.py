@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the run failed, 2 the request was wrong (one line says wha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Literal
 import tyro
 from tyro.conf import Positional
 
+from .. import __version__
 from ..encoder.engine.compile import EngineChoice
 from ..encoder.full_disk import DiskFull
 from ..stream.settings import Settings
@@ -242,11 +244,24 @@ def import_(
     return import_checkpoint(checkpoint, out, modality=modality, task=task)
 
 
+def completion(shell: Positional[Literal["bash", "zsh", "fish"]]) -> int:
+    """A script that completes commands, options and their values: source <(skelstream completion bash), or zsh; fish:
+    skelstream completion fish > ~/.config/fish/completions/skelstream.fish."""
+    from .completion import script, tabled
+
+    here: dict[str, _Commands] = {}
+    for group, load in _HEAVY.items():
+        with contextlib.suppress(ModuleNotFoundError):  # without torch there is nothing to complete
+            here[group] = load()
+    print(script(shell, tabled({**_COMMANDS, **_GROUPS, **here})), end="")
+    return 0
+
+
 _Commands = dict[str, Callable[..., int]]
 _COMMANDS: _Commands = {
     "live": live_command([]), "presets": presets, "replay": replay, **STAGES, "models": models, "doctor": doctor,
     "protocol": protocol, "evaluate": evaluate, "fit": fit, "import": import_, "export": export, "engines": engines,
-    **SHARING, **TEACHING,
+    **SHARING, "completion": completion, **TEACHING,
 }  # fmt: skip
 _GROUPS: dict[str, _Commands] = {
     "data": {"prepare": data_prepare, "check": data_check, "draw": data_draw, "gap": data_gap},
@@ -259,6 +274,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     commands, program = _COMMANDS, "skelstream"
+    if words == ["--version"]:
+        print(f"skelstream {__version__}")
+        return 0
     groups = "; and: train ..., cluster check, " + ", ".join(f"{g} {c}" for g, cs in _GROUPS.items() for c in cs)
     try:
         if words and words[0] in (*_GROUPS, *_HEAVY):
