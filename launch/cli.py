@@ -72,7 +72,10 @@ def protocol(*, json: bool = False) -> int:
 
     from ..stream.wire.schema import json_schema, reference
 
-    print(dumps(json_schema(), indent=1) if json else reference())
+    try:
+        print(dumps(json_schema(), indent=1) if json else reference(), flush=True)
+    except BrokenPipeError:  # `| head` has seen enough; what is left must not be tried again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
