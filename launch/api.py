@@ -20,9 +20,13 @@ from os import PathLike
 from rich.console import Console
 from rich.status import Status
 
+from ..encoder.anchors import digest_of_weights
+from ..encoder.bundle import Bundle
 from ..encoder.engine.compile import EngineChoice
 from ..stream.pose_model import Variant
 from ..stream.settings import Settings
+from ..stream.taught_store import TaughtStore
+from ..stream.teaching import learnt_rows
 from ..stream.wire import AnyMessage, Decision, End, Event, Subscriber, Tracks
 from .accounts import Accounts, told
 from .detections import Detections, Gathering
@@ -64,6 +68,7 @@ def detect(
         delay=delay,
     )  # fmt: skip
     settings, _, classes = checked(Live(settings=asked, page=False))
+    classes = (*classes, *_taught(settings, classes))
     if not settings.lossless:
         raise ValueError(f"{settings.name} is a live camera, which never ends; give a file, or use `skelstream live`")
     console = Console(stderr=True, quiet=not progress)
@@ -74,6 +79,14 @@ def detect(
         if failure.wrong_request:
             raise ValueError(str(failure)) from None
         raise
+
+
+def _taught(settings: Settings, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """What the model has been taught here: it is detected too, as by `skelstream live`."""
+    store = TaughtStore(settings.taught_folder)
+    if not store.actions:
+        return ()
+    return learnt_rows(store, digest_of_weights(Bundle.load_live(settings.model)), classes)[0]
 
 
 def _run(settings: Settings, status: Status) -> Gathering:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -47,7 +46,7 @@ def _walk(before: Words, tree: Tree) -> Iterator[tuple[Words, Command]]:
                 yield (*before, word), _command(tyro.extras.get_parser(entry))
 
 
-def _command(parser: ArgumentParser) -> Command:
+def _command(parser: Any) -> Command:
     options: dict[str, Words | None] = {}
     positional: Words | None = None
     for action in parser._actions:

@@ -20,9 +20,9 @@ from typing import Self
 from ..encoder.full_disk import FULL
 from .recording_file import MAGIC, RecordingFile, frame, read_file
 from .segments import Limits, Segments, check_folder, finished, segments_in
-from .wire import AnyMessage, Decision, End, Event, Lost, Named, Tracks
+from .wire import AnyMessage, Decision, End, Event, Lost, Named, Taught, Tracks
 
-KINDS: tuple[type[AnyMessage], ...] = (Tracks, Decision, Event, Lost, End, Named)
+KINDS: tuple[type[AnyMessage], ...] = (Tracks, Decision, Event, Lost, End, Named, Taught)
 _SYNC_EVERY_S = 0.5
 _RETRY_S = 2.0  # after the disk refused something
 

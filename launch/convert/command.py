@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from ...encoder.bundle import Bundle
 from ...stream.record import read_recording
-from ...stream.wire import AnyMessage
+from ...stream.wire import AnyMessage, Taught
 from ...train.whole_file import whole_file
 from .story import Story
 from .to_csv import EventsTable, FramesTable
 from .to_elan import ElanDocument
 from .to_mcap import McapFile
 from .to_rerun import RerunFile
+
+_SOON = 10_000  # messages
 
 
 class Writer(Protocol):
@@ -35,7 +38,7 @@ def convert(recording: Path, out: Path, model: str, media: Path | None, frames: 
         raise ValueError(f"{out} exists already; choose another name")
     if not out.parent.is_dir():
         raise ValueError(f"there is no folder {out.parent}; make it, or choose another")
-    story = Story(Bundle.load_live(model).config.classes)
+    story = Story(Bundle.load_live(model).config.classes, _first_taught(recording))
     messages = 0
     with whole_file(out) as unfinished:
         writer = opens(unfinished, story)
@@ -47,6 +50,12 @@ def convert(recording: Path, out: Path, model: str, media: Path | None, frames: 
         writer.close()
     print(f"{out}: {messages} messages of {recording}, {out.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 0
+
+
+def _first_taught(recording: Path) -> tuple[str, ...]:
+    """What had been taught when the recording began: it is told once a second, and a frame may be decided before."""
+    first = islice(read_recording(recording), _SOON)
+    return next((message.actions for message in first if isinstance(message, Taught)), ())
 
 
 def _opens(out: Path, media: Path | None, frames: bool) -> Callable[[Path, Story], Writer]:

@@ -36,14 +36,14 @@ class _Clock:
 class Story:
     """Goes through messages: `told(message)` is asked with each, in their order, and says when it was.
 
-    `classes` are those of the model that decided.
+    `classes` are those of the model that decided, `taught` what had been taught besides before it was first told.
     """
 
     classes: tuple[str, ...]
+    taught: tuple[str, ...] = ()
     names: dict[Who, str] = field(default_factory=dict)
     doing: dict[Who, Event] = field(default_factory=dict)  # what goes on, by its newest event
     origin: float | None = None  # Unix seconds at which the first camera's clock was 0
-    _taught: tuple[str, ...] = ()
     _clocks: dict[str, _Clock] = field(default_factory=dict)
 
     def told(self, message: AnyMessage) -> float:
@@ -60,7 +60,7 @@ class Story:
         elif isinstance(message, Named):
             self.names[self.who(message.camera, message.track)] = message.name
         elif isinstance(message, Taught):
-            self._taught = message.actions
+            self.taught = message.actions
         elif isinstance(message, End) and message.camera in self._clocks:
             self._clocks[message.camera].newest_t = math.inf
         if isinstance(message, Message):
@@ -90,7 +90,7 @@ class Story:
     def words(self, decision: Decision) -> tuple[str, ...]:
         """What the classes of a decision are called. ValueError if the model has others."""
         count = decision.probabilities.shape[1]
-        known = (*self.classes, *self._taught)
+        known = (*self.classes, *self.taught)
         if count not in (len(self.classes), len(known)):
             raise ValueError(
                 f"the recording's decisions have {count} classes, the model {len(known)}; give the model that decided "

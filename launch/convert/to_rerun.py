@@ -41,9 +41,9 @@ class RerunFile:
             recording.set_time(_TIMELINE, timestamp=max(when, 0.0))
         elif isinstance(message, RobotState):
             strips = message.points[np.array(message.bones, np.int64).reshape(-1, 2)]
-            place = self._once(f"robots/{message.robot}", rr.ViewCoordinates.FLU)
+            place = self._once(("robots", message.robot), rr.ViewCoordinates.FLU)
             recording.log(
-                f"{place}/body", rr.LineStrips3D(strips, radii=0.02, labels=[message.behaviour or message.state])
+                [*place, "body"], rr.LineStrips3D(strips, radii=0.02, labels=[message.behaviour or message.state])
             )
         told = self._teller.line(message)
         if told is not None:

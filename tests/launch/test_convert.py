@@ -21,7 +21,7 @@ from skelstream.stream.actor import Script
 from skelstream.stream.record import KINDS, Recorder
 from skelstream.stream.recording_file import frame
 from skelstream.stream.segments import Limits
-from skelstream.stream.wire import AnyMessage, Decision, End, Event, Lost, Named, RobotState, Tracks
+from skelstream.stream.wire import AnyMessage, Decision, End, Event, Lost, Named, RobotState, Taught, Tracks
 
 CLASSES = Bundle.load("small").config.classes
 WAVE, WALK = CLASSES.index("wave"), CLASSES.index("walk")
@@ -258,6 +258,23 @@ def test_rerun_reads_its_recording(recording: Path, tmp_path: Path) -> None:
         assert entity in told, entity
 
 
+def test_what_was_taught_has_its_name(tmp_path: Path) -> None:
+    """Also in what was decided before it was first told; what is taught later joins from then on."""
+    likely = np.full((1, len(CLASSES) + 1), 0.1, np.float32)
+    juggles = Decision(
+        camera="c", t=1.0, captured_at=BEGAN, track=1, first_tick=0, labels=(len(CLASSES),), decided_at=BEGAN,
+        probabilities=likely,
+    )  # fmt: skip
+    with Recorder(tmp_path / "taught.skel") as recorder:
+        recorder.write(juggles)
+        recorder.write(Taught(at=BEGAN, actions=("juggle",)))
+        recorder.write(juggles)
+    assert main(["convert", str(tmp_path / "taught.skel"), str(tmp_path / "taught.csv"), "--frames"]) == 0
+    with (tmp_path / "taught.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["juggle"] * 2 and rows[0]["juggle"] == "0.1000"
+
+
 def test_a_folder_of_segments_says_what_one_file_says(recording: Path, tmp_path: Path) -> None:
     clock = iter(np.arange(1e9, 1e9 + 1e6, 0.2).tolist())
     with Recorder(tmp_path / "days", Limits(seconds=60), clock=clock.__next__) as recorder:
@@ -319,4 +336,4 @@ def test_what_exists_is_left_as_it_is(recording: Path, tmp_path: Path, capsys: p
 
 
 def test_every_kind_that_is_recorded_is_understood() -> None:
-    assert {Tracks, Decision, Event, Lost, End, Named} <= set(KINDS)
+    assert set(KINDS) == {Tracks, Decision, Event, Lost, End, Named, Taught}
