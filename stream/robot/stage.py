@@ -55,6 +55,7 @@ def run_robot(stage: Stage, settings: Settings) -> None:
             else:  # nothing is seen: whatever it was about to do, nobody knows whether somebody stands there
                 robot.stop()
             told.tell(answer, robot.state())
+            stage.notice(bus.foreign)
             stage.report()
 
 
