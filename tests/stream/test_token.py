@@ -38,6 +38,8 @@ class Quiet:
         time.sleep(timeout_s)
         return None
 
+    def listen_to(self, kind: type[AnyMessage], listen: bool) -> None: ...
+
 
 @contextlib.contextmanager
 def serving(host: str, token: str) -> Iterator[tuple[int, Counter[str]]]:

@@ -7,7 +7,8 @@ import { span } from "./span.js";
 
 const MOST = 6000;
 
-export const past = { runs: [], from: null, seen: null };
+// `dark`: of the moment that is looked at no skeleton is kept.
+export const past = { runs: [], from: null, seen: null, dark: false };
 let fetched = false;
 
 on("camera", () => {
@@ -68,7 +69,9 @@ on("span", () => {
 
 on("moment", ({ asked: t, moment }) => {
   if (span.live || Math.abs(t - span.moment) > 30) return;
+  past.dark = moment === null;
   showPast(moment && { ...moment, people: moment.people.map((one) => ({ ...one, name: names.get(one.track) ?? "", ...doing(one, moment.t) })) });
+  tell("runs");
 });
 
 // What they did then, as far as it is known.

@@ -58,7 +58,7 @@ function showWords() {
   notLive.hidden = span.live;
   if (!span.live) {
     const ago = clock.now() - span.moment;
-    const none = past.seen && span.moment < past.seen[0] - 1 ? " (no skeletons are kept from then)" : "";
+    const none = past.dark ? " (no skeleton is kept from then)" : "";
     setText(notLive, `Not live: ${clockText(ago)} ago${none}`);
   }
 }

@@ -38,7 +38,7 @@ def test_the_page_shows_picture_skeleton_action_and_lane(made: Any, page: Any) -
         made.shows(page, "#events .name", "wave")
         made.shows(page, "#p50", "200")
         made.shows(page, "#drops", "4")
-        page.wait_for_function("document.getElementById('fps').textContent === '30.0'")
+        page.wait_for_function("() => document.getElementById('fps').textContent === '30.0'")
         assert page.locator("#lanes li").all_text_contents() == list(made.CLASSES[1:])
 
         page.wait_for_selector(".tile[data-seq]", state="visible")
@@ -152,7 +152,7 @@ def test_the_page_connects_again_after_the_server_was_restarted(made: Any, page:
     ):
         made.shows(page, "#status-text", "live")
         made.shows(page, "#people .action", "bow")
-        page.wait_for_function("Number(document.querySelector('.tile').dataset.seq) >= 5000")
+        page.wait_for_function("() => Number(document.querySelector('.tile').dataset.seq) >= 5000")
 
 
 def test_the_viewer_chooses_the_camera(made: Any, page: Any) -> None:

@@ -27,19 +27,23 @@ GOOD: dict[str, object] = {
     '{"do": "teach", "op": "begin", "action": "salute"}': TeachIt("begin", "salute", "", 5, "", None),
 }
 BAD = [
-    "", "{", "[]", "null", "3", '"seen"', "{}", '{"do": "fly"}', '{"do": 5}', '{"seen": "everything"}', '{"seen": ["picture"]}',
+    "", "{", "[]", "null", "3", '"seen"', "{}", '{"do": "fly"}', '{"do": 5}', '{"seen": "everything"}',
+    '{"seen": ["picture"]}',
     '{"seen": "picture", "do": "past"}', '{"do": "past", "camera": "door"}', '{"do": "show", "focus": 5}',
     '{"do": "show", "cameras": "door"}', '{"do": "show", "cameras": [1]}', '{"do": "want", "bars": 1, "charts": true}',
-    '{"do": "moment", "t": NaN}', '{"do": "moment", "t": Infinity}', '{"do": "moment", "t": "1"}', '{"do": "moment", "t": true}',
+    '{"do": "moment", "t": NaN}', '{"do": "moment", "t": Infinity}', '{"do": "moment", "t": "1"}',
+    '{"do": "moment", "t": true}',
     '{"do": "moment", "t": 1e999}', '{"do": "name", "camera": "door", "track": -1, "name": "x"}',
     '{"do": "name", "camera": "door", "track": 1.5, "name": "x"}', '{"do": "name", "camera": "door", "track": 1}',
     '{"do": "name", "camera": "door", "track": 99999999999999999999, "name": "x"}',
-    '{"do": "name", "camera": "door", "track": 1, "name": "a\\nb"}', '{"do": "name", "camera": "d\\u0000", "track": 1, "name": "x"}',
+    '{"do": "name", "camera": "door", "track": 1, "name": "a\\nb"}',
+    '{"do": "name", "camera": "d\\u0000", "track": 1, "name": "x"}',
     json.dumps({"do": "name", "camera": "door", "track": 1, "name": 41 * "x"}),
     json.dumps({"do": "show", "cameras": 33 * ["door"]}), '{"do": "tune", "enter": 2}', '{"do": "tune", "belief": 0}',
     '{"do": "tune", "actions": {"wave": 3}}', '{"do": "tune", "actions": ["wave"]}', '{"do": "record", "op": "delete"}',
     '{"do": "record", "op": "start", "path": "/etc/passwd"}', '{"do": "teach", "op": "begin", "shots": 0}',
-    '{"do": "teach", "op": "begin", "shots": 10000}', '{"do": "teach", "op": "begin", "track": null}', "[" * 2000, "9" * 4000,
+    '{"do": "teach", "op": "begin", "shots": 10000}', '{"do": "teach", "op": "begin", "track": null}', "[" * 2000,
+    "9" * 4000,
 ]  # fmt: skip
 
 

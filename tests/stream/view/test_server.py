@@ -131,6 +131,7 @@ def test_sigterm_ends_the_server_and_says_good_bye(made: Any) -> None:
     program = (
         "import time; from skelstream.stream.view.server import serve\n"
         "class Quiet:\n    def receive(self, timeout_s): time.sleep(timeout_s)\n"
+        "    def listen_to(self, kind, listen): ...\n"
         f"serve(Quiet(), classes={made.CLASSES}, port={port})"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
