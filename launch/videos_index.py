@@ -38,8 +38,10 @@ class Index:
     def _read(self) -> None:
         try:
             kept = json.loads(self.path.read_text())
-            said_by, self._videos = kept["said_by"], dict(kept["videos"])
-        except (ValueError, TypeError, KeyError):
+            said_by, self._videos = dict(kept["said_by"]), {name: dict(one) for name, one in kept["videos"].items()}
+            if not all(isinstance(one.get("events", ""), str) for one in self._videos.values()):
+                raise TypeError
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(f"{self.path} is no index of videos; give another folder for the events") from None
         if differ := [name for name, value in self._said_by.items() if said_by.get(name) != value]:
             raise ValueError(

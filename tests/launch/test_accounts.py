@@ -61,3 +61,43 @@ def test_for_people() -> None:
         == "2 camera (queue full), 2 pose (lost with its process), 1 pose (lost on the way)"
     )
     assert told(Accounts.of({}).frames_dropped) == "none"
+
+
+CAMERA = st.tuples(*(st.integers(0, 50) for _ in range(5)))
+
+
+def _camera(tag: str, numbers: tuple[int, ...]) -> dict[str, dict[str, int]]:
+    """Counters of one camera of several that loses so many frames at the camera, at pose and on the way to track."""
+    seen, full, skipped, lost, windows = numbers
+    return {
+        f"camera@{tag}": {"captured": seen + lost + skipped + full, "sent": seen + lost + skipped,
+                          "dropped: queue full": full},
+        f"pose@{tag}": {"received": seen + lost + skipped, "dropped: newer came": skipped, "sent": seen + lost,
+                        "frames_with_people": seen},
+        f"track@{tag}": {"received": seen, "sent": seen},
+        f"window@{tag}": {"received": seen, "windows": windows, "sent": windows},
+    }  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["door", "hall", "yard"]), CAMERA, min_size=2), COUNT, COUNT)
+def test_the_books_of_several_cameras_add_up(cameras: dict[str, tuple[int, ...]], newer: int, guests: int) -> None:
+    cut = sum(numbers[4] for numbers in cameras.values())
+    newer = min(newer, cut + guests)
+    counters = {name: counts for tag, numbers in cameras.items() for name, counts in _camera(tag, numbers).items()}
+    counters["decode"] = {"windows": cut + guests, "dropped: newer came": newer, "scored": cut + guests - newer}
+    counters["gate"] = {"windows": guests, "sent": guests}
+    accounts = Accounts.of(counters, guests=True)
+    assert accounts.unaccounted == (0, 0) and not accounts.negative
+    assert set(accounts.frames) == set(cameras)
+    for tag, (seen, full, skipped, lost, _) in cameras.items():
+        frames = accounts.frames[tag]
+        assert (frames.captured, frames.seen) == (seen + full + skipped + lost, seen)
+        assert +frames.dropped == +type(frames.dropped)(
+            {"camera: queue full": full, "pose: newer came": skipped, "track: lost on the way": lost}
+        )
+    assert accounts.captured == sum(frames.captured for frames in accounts.frames.values())
+    assert accounts.frames_dropped.total() == accounts.captured - accounts.seen
+    assert (accounts.windows, accounts.scored) == (cut + guests, cut + guests - newer)
+    # What came through the gate is not of these cameras: taken for theirs, the books would not balance.
+    if guests:
+        assert Accounts.of(counters).negative
