@@ -18,22 +18,16 @@ from __future__ import annotations
 
 import colorsys
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...encoder.layout import NTU25
 from ..wire import AnyMessage, End, Event, Lost, Named, Report, RobotState, Tracks
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-Seen = NDArray[np.bool_]
-Fields = dict[str, Any]
+from .ros_frames import F32, F64, NO_TURN, Fields, Seen, chest, header, in_ros, is_optical, plain, point, points, up
 
 HEARD: tuple[type[AnyMessage], ...] = (Tracks, Event, Report, Lost, End, Named, RobotState)
 _DIAGNOSED_EVERY_S, _STATE_EVERY_S = 1.0, 1.0
@@ -49,10 +43,7 @@ _CLOUD = np.dtype([(name, "<f4" if i < 4 else "<u4") for i, name in enumerate(_C
 _CLOUD_FIELDS = [
     {"name": name, "offset": 4 * i, "datatype": 7 if i < 4 else 6, "count": 1} for i, name in enumerate(_COLUMNS)
 ]
-_BASE, _NECK, _HEAD, _LEFT, _RIGHT = (
-    NTU25.index(name) for name in ("SpineBase", "SpineShoulder", "Head", "ShoulderLeft", "ShoulderRight")
-)
-_NO_TURN = {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}
+_NECK, _HEAD = NTU25.index("SpineShoulder"), NTU25.index("Head")
 _TOPIC = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 
 
@@ -123,26 +114,25 @@ class RosScene:
         self._reports = {name: one for name, one in self._reports.items() if now - one.at < _FORGOTTEN_S}
         if self._reports:
             status = [_status(one, now) for one in self._reports.values()]
-            yield Said("/diagnostics", {"header": _header(now, ""), "status": status})
+            yield Said("/diagnostics", {"header": header(now, ""), "status": status})
 
     def _tracks(self, tracks: Tracks) -> Iterator[Said]:
-        frame = self._frame or f"{_plain(tracks.camera)}_link"
-        header = _header(tracks.captured_at, frame)
-        optical = frame.endswith(("_optical", "_optical_frame"))
+        frame = self._frame or f"{plain(tracks.camera)}_link"
+        stamped = header(tracks.captured_at, frame)
         seen: Seen = np.asarray(tracks.joints.any(axis=2))
-        joints = _in_ros(tracks.joints, optical)
-        up = np.array([0.0, -1.0, 0.0] if optical else [0.0, 0.0, 1.0])
-        yield Said(self._joints, _cloud(header, tracks, joints, seen))
+        joints = in_ros(tracks.joints, is_optical(frame))
+        upwards = up(is_optical(frame))
+        yield Said(self._joints, _cloud(stamped, tracks, joints, seen))
         poses, transforms, markers = [], [], []
         for i, track in enumerate(tracks.ids):
-            if (pose := chest(joints[i], seen[i], up)) is not None:
+            if (pose := chest(joints[i], seen[i], upwards)) is not None:
                 poses.append(pose)
-                child = f"{_plain(tracks.camera)}_person_{track}"
+                child = f"{plain(tracks.camera)}_person_{track}"
                 transform = {"translation": pose["position"], "rotation": pose["orientation"]}
-                transforms.append({"header": header, "child_frame_id": child, "transform": transform})
+                transforms.append({"header": stamped, "child_frame_id": child, "transform": transform})
             label = self._label(tracks.camera, track)
-            markers += _person(header, tracks.camera, track, joints[i], seen[i], label, up)
-        yield Said(self._people, {"header": header, "poses": poses})
+            markers += _person(stamped, tracks.camera, track, joints[i], seen[i], label, upwards)
+        yield Said(self._people, {"header": stamped, "poses": poses})
         if transforms:
             yield Said("/tf", {"transforms": transforms})
         if markers:
@@ -169,11 +159,11 @@ class RosScene:
         return _text(self._events, told)
 
     def _robot(self, state: RobotState) -> Iterator[Said]:
-        frame = f"{_plain(state.robot)}_base_footprint"
+        frame = f"{plain(state.robot)}_base_footprint"
         if state.bones:  # of a robot that somebody else moves nothing is known
             ends = np.array(state.bones, int).reshape(-1)
-            bones = _marker(_header(state.at, frame), f"robot {state.robot}", 0, _LINE_LIST, 0.03, (0.9, 0.9, 0.9))
-            yield Said(self._markers, {"markers": [{**bones, "points": _points(state.points[ends])}]})
+            bones = _marker(header(state.at, frame), f"robot {state.robot}", 0, _LINE_LIST, 0.03, (0.9, 0.9, 0.9))
+            yield Said(self._markers, {"markers": [{**bones, "points": points(state.points[ends])}]})
         last, told_at = self._states.get(state.robot, (None, 0.0))
         if last is None or _doing(last) != _doing(state) or state.at - told_at >= _STATE_EVERY_S:
             _know(self._states, state.robot, (state, state.at))
@@ -183,46 +173,7 @@ class RosScene:
             })  # fmt: skip
 
 
-def chest(joints: F32, seen: Seen, up: F64) -> Fields | None:
-    """The pose between somebody's shoulders: x to where the chest looks, y to their left, z along the spine.
-
-    `joints` (25, 3) in the frame of the pose, `seen` (25,); `up` (3,) stands for a spine that is not seen. None if a
-    shoulder is not seen either, or no direction can be told.
-    """
-    if not (seen[_LEFT] and seen[_RIGHT]):
-        return None
-    middle = (joints[_LEFT].astype(np.float64) + joints[_RIGHT]) / 2
-    left = joints[_LEFT].astype(np.float64) - joints[_RIGHT]
-    along = middle - joints[_BASE] if seen[_BASE] else up
-    ahead = np.cross(left, along)
-    if min(np.linalg.norm(left), np.linalg.norm(along), np.linalg.norm(ahead)) < 1e-3:
-        return None
-    z = along / np.linalg.norm(along)
-    x = ahead / np.linalg.norm(ahead)
-    return {"position": _point(middle), "orientation": _quaternion(np.stack([x, np.cross(z, x), z], axis=1))}
-
-
-def _in_ros(joints: F32, optical: bool) -> F32:
-    """Joints (..., 3) of Kinect camera space (x to the camera's left, y up, z away) with the axes of ROS."""
-    x, y, z = np.moveaxis(joints, -1, 0)
-    return np.stack([-x, -y, z] if optical else [z, x, y], axis=-1)
-
-
-def _quaternion(turn: F64) -> Fields:
-    """A rotation matrix (3, 3) as a quaternion with w >= 0: the eigenvector of Bar-Itzhack's symmetric matrix."""
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = turn
-    matrix = np.array([
-        [xx - yy - zz, yx + xy, zx + xz, zy - yz],
-        [yx + xy, yy - xx - zz, zy + yz, xz - zx],
-        [zx + xz, zy + yz, zz - xx - yy, yx - xy],
-        [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-    ])  # fmt: skip
-    x, y, z, w = np.linalg.eigh(matrix / 3)[1][:, -1]
-    sign = -1.0 if w < 0 else 1.0
-    return {name: float(sign * value) for name, value in zip("xyzw", (x, y, z, w), strict=True)}
-
-
-def _cloud(header: Fields, tracks: Tracks, joints: F32, seen: Seen) -> Fields:
+def _cloud(stamped: Fields, tracks: Tracks, joints: F32, seen: Seen) -> Fields:
     people, which = np.nonzero(seen)
     rows = np.zeros(len(people), _CLOUD)
     for axis, name in enumerate("xyz"):
@@ -231,34 +182,36 @@ def _cloud(header: Fields, tracks: Tracks, joints: F32, seen: Seen) -> Fields:
     rows["person"] = np.array(tracks.ids, np.uint64)[people] & 0xFFFFFFFF
     rows["joint"] = which
     return {
-        "header": header, "height": 1, "width": len(rows), "fields": _CLOUD_FIELDS, "is_bigendian": False,
+        "header": stamped, "height": 1, "width": len(rows), "fields": _CLOUD_FIELDS, "is_bigendian": False,
         "point_step": _CLOUD.itemsize, "row_step": _CLOUD.itemsize * len(rows), "data": rows.tobytes(),
         "is_dense": True,
     }  # fmt: skip
 
 
-def _person(header: Fields, camera: str, track: int, joints: F32, seen: Seen, label: str, up: F64) -> list[Fields]:
+def _person(
+    stamped: Fields, camera: str, track: int, joints: F32, seen: Seen, label: str, upwards: F64
+) -> list[Fields]:
     colour = colorsys.hsv_to_rgb(track * 0.381966 % 1.0, 0.75, 1.0)  # neighbours in number are far apart in colour
     bones = [end for bone in NTU25.bones if seen[list(bone)].all() for end in bone]
     number = track & 0x7FFFFFFF
     drawn = [
-        {**_marker(header, f"{camera} bones", number, _LINE_LIST, 0.02, colour), "points": _points(joints[bones])},
-        {**_marker(header, f"{camera} joints", number, _SPHERE_LIST, 0.05, colour), "points": _points(joints[seen])},
+        {**_marker(stamped, f"{camera} bones", number, _LINE_LIST, 0.02, colour), "points": points(joints[bones])},
+        {**_marker(stamped, f"{camera} joints", number, _SPHERE_LIST, 0.05, colour), "points": points(joints[seen])},
     ]
     drawn = [marker for marker in drawn if marker["points"]]
     top = _HEAD if seen[_HEAD] else _NECK
     if seen[top]:
-        text = _marker(header, f"{camera} labels", number, _TEXT, 0.15, (1.0, 1.0, 1.0))
-        above = {"position": _point(joints[top] + 0.3 * up), "orientation": _NO_TURN}
+        text = _marker(stamped, f"{camera} labels", number, _TEXT, 0.15, (1.0, 1.0, 1.0))
+        above = {"position": point(joints[top] + 0.3 * upwards), "orientation": NO_TURN}
         drawn.append({**text, "pose": above, "text": label})
     return drawn
 
 
-def _marker(header: Fields, ns: str, number: int, kind: int, size: float, colour: Sequence[float]) -> Fields:
+def _marker(stamped: Fields, ns: str, number: int, kind: int, size: float, colour: Sequence[float]) -> Fields:
     red, green, blue = map(float, colour)
     return {
-        "header": header, "ns": ns, "id": number, "type": kind, "action": 0,
-        "pose": {"position": {"x": 0.0, "y": 0.0, "z": 0.0}, "orientation": _NO_TURN},
+        "header": stamped, "ns": ns, "id": number, "type": kind, "action": 0,
+        "pose": {"position": {"x": 0.0, "y": 0.0, "z": 0.0}, "orientation": NO_TURN},
         "scale": {"x": size, "y": size, "z": size}, "color": {"r": red, "g": green, "b": blue, "a": 1.0},
         "lifetime": _LIFETIME,
     }  # fmt: skip
@@ -278,27 +231,8 @@ def _doing(state: RobotState) -> tuple[str, str, str, str, int | None]:
     return state.state, state.behaviour, state.because, state.camera, state.track
 
 
-def _header(at: float, frame: str) -> Fields:
-    sec = math.floor(at)
-    return {"stamp": {"sec": sec, "nanosec": min(int((at - sec) * 1e9), 999_999_999)}, "frame_id": frame}
-
-
 def _text(topic: str, told: Fields) -> Said:
     return Said(topic, {"data": json.dumps(told, ensure_ascii=False)})
-
-
-def _point(values: NDArray[np.floating[Any]]) -> Fields:
-    return {name: round(float(value), 4) for name, value in zip("xyz", values, strict=True)}
-
-
-def _points(values: F32) -> list[Fields]:
-    return [_point(row) for row in values]
-
-
-def _plain(name: str) -> str:
-    """A camera's or robot's name as a part of a frame's."""
-    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return plain if plain[0].isalpha() else f"_{plain}"
 
 
 def _know(what: dict[Any, Any], key: object, value: object) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from skelstream.encoder.layout import NTU25
 from skelstream.stream.actor import Script
-from skelstream.stream.robot.ros_messages import RosScene, Said, chest, topic_named
+from skelstream.stream.robot.ros_frames import chest
+from skelstream.stream.robot.ros_messages import RosScene, Said, topic_named
 from skelstream.stream.wire import AnyMessage, End, Event, Lost, Named, Report, RobotState, Tracks, replaced
 
 AT = 1_700_000_000.987654321
