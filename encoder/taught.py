@@ -26,7 +26,8 @@ from .bundle import DecodeParameters
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
-MOST_TAKEN = 0.01  # of the frames of each known class together, and of the person's rest
+MOST_TAKEN = 0.01  # of the frames of the background, of all known actions together, and of the person's rest
+MOST_OF_ONE = 0.05  # of the frames of any one known action
 _PULL = 100.0  # of the weights towards zero: an L2 penalty on standardised features
 _SHOWN, _KNOWN, _REST = 200.0, 2000.0, 400.0  # what all frames of a kind count together
 _STEPS = 25
@@ -72,8 +73,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
-    """A new row. `found`: the share of the showings that a row learnt from the others alone recognises (None for one
-    showing alone). `kept`: the share of the showings' frames that it takes itself. `taken_K` the share that it takes
+    """A new row.
+
+    `found`: the share of the showings that a row learnt from the others alone recognises (None where nobody asked, or
+    for one alone). `kept`: the share of the showings' frames that it takes itself. `taken_K`: the share that it takes
     of the anchors of each class that is known, and `taken_rest` of the person's rest.
     """
 
@@ -91,10 +94,17 @@ def log_sum(logits_NK: F32) -> F32:
 
 
 def learn(
-    shots: Sequence[Frames], rest: Frames | None, anchors: Frames, labels_N: NDArray[np.int16], *, temperature: float
+    shots: Sequence[Frames],
+    rest: Frames | None,
+    anchors: Frames,
+    labels_N: NDArray[np.int16],
+    *,
+    temperature: float,
+    judge: bool = True,
 ) -> Learnt:
     """Learn an action from the frames of its showings. `rest`: frames of the same person who does nothing of the kind.
-    `labels_N` are the anchors' classes."""
+    `labels_N` are the anchors' classes. `judge`: also find out how well the showings know one another, which takes as
+    long again."""
     others = Frames.joined((anchors, rest)) if rest is not None and len(rest) else anchors
     counts_N = np.full(len(others), _KNOWN / len(anchors))
     counts_N[len(anchors) :] = _REST / max(len(others) - len(anchors), 1)
@@ -103,7 +113,7 @@ def learn(
     solved = _shifted(solved, scale, others, labels_N)
 
     found = None
-    if len(shots) > 1:
+    if judge and len(shots) > 1:
         recognised = []
         for i, shot in enumerate(shots):
             without = _solve([*shots[:i], *shots[i + 1 :]], others, counts_N, scale, solved)
@@ -146,8 +156,8 @@ class _Scale:
     def of(cls, features_NW: F32) -> Self:
         return cls(features_NW.mean(axis=0), features_NW.std(axis=0) + np.float32(1e-3))
 
-    def __call__(self, features_NW: F32) -> F64:
-        return np.asarray((features_NW - self.mean_W) / self.spread_W, np.float64)
+    def __call__(self, features_NW: F32) -> F32:
+        return np.asarray((features_NW - self.mean_W) / self.spread_W, np.float32)
 
 
 def _surplus(solved: F64, scale: _Scale, frames: Frames) -> F64:
@@ -160,7 +170,7 @@ def _solve(shots: Sequence[Frames], others: Frames, counts_N: F64, scale: _Scale
     shown = Frames.joined(shots)
     each = np.concatenate([np.full(len(shot), _SHOWN / len(shots) / len(shot)) for shot in shots])
     x = scale(np.concatenate((shown.features_NW, others.features_NW)))
-    x = np.concatenate((x, np.ones((len(x), 1))), axis=1)
+    x = np.concatenate((x, np.ones((len(x), 1), np.float32)), axis=1)
     truth = np.concatenate((np.ones(len(shown)), np.zeros(len(others))))
     offset = -np.concatenate((shown.known_N, others.known_N)).astype(np.float64)
     counts = np.concatenate((each, counts_N))
@@ -168,7 +178,7 @@ def _solve(shots: Sequence[Frames], others: Frames, counts_N: F64, scale: _Scale
     pull[-1] = 1e-3
 
     def loss(weights: F64) -> tuple[float, F64]:
-        z = x @ weights + offset
+        z = (x @ weights.astype(np.float32)).astype(np.float64) + offset
         return float((counts * (np.logaddexp(0, z) - truth * z)).sum() + 0.5 * (pull * weights**2).sum()), z
 
     if start is None:
@@ -178,8 +188,9 @@ def _solve(shots: Sequence[Frames], others: Frames, counts_N: F64, scale: _Scale
     before, z = loss(weights)
     for _ in range(_STEPS):
         share = 1 / (1 + np.exp(-np.clip(z, -30, 30)))
-        gradient = x.T @ (counts * (share - truth)) + pull * weights
-        curvature = (x * (counts * share * (1 - share))[:, None]).T @ x + np.diag(pull)
+        gradient = x.T @ (counts * (share - truth)).astype(np.float32) + pull * weights
+        spread = np.sqrt(counts * share * (1 - share)).astype(np.float32)[:, None] * x  # where all of the time goes
+        curvature = (spread.T @ spread).astype(np.float64) + np.diag(pull)
         step, length = np.linalg.solve(curvature, gradient), 1.0
         after, z_after = loss(weights - step)
         while after > before - 1e-4 * length * float(gradient @ step) and length > 1e-4:
@@ -194,11 +205,12 @@ def _solve(shots: Sequence[Frames], others: Frames, counts_N: F64, scale: _Scale
 
 def _shifted(solved: F64, scale: _Scale, others: Frames, labels_N: NDArray[np.int16]) -> F64:
     """The weights with a bias that takes at most `MOST_TAKEN` of the anchors of the background, of those of all known
-    actions together, and of the rest."""
+    actions together, and of the rest, and at most `MOST_OF_ONE` of one known action's."""
     surplus_N = _surplus(solved, scale, others)
     known_N, rest_N = surplus_N[: len(labels_N)], surplus_N[len(labels_N) :]
-    kinds = [kind for kind in (known_N[labels_N == 0], known_N[labels_N > 0], rest_N) if len(kind)]
-    shift = max(0.0, *(float(np.quantile(kind, 1 - MOST_TAKEN)) for kind in kinds))
+    kinds = [(known_N[labels_N == 0], MOST_TAKEN), (known_N[labels_N > 0], MOST_TAKEN), (rest_N, MOST_TAKEN)]
+    kinds += [(known_N[labels_N == k], MOST_OF_ONE) for k in range(1, int(labels_N.max()) + 1)]
+    shift = max(0.0, *(float(np.quantile(kind, 1 - most)) for kind, most in kinds if len(kind)))
     shifted = solved.copy()
     shifted[-1] -= shift
     return shifted

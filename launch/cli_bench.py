@@ -178,8 +178,33 @@ def bench_robot(
     return run(seconds, seed, width, height, policy, out)
 
 
+def bench_teach(
+    *,
+    stores: list[Path],
+    model: str = "small",
+    shots: tuple[int, ...] = (1, 2, 5, 10),
+    draws: int = 3,
+    classes: int = 6,
+    out: Path = Path("runs/teach"),
+    seed: int = 0,
+) -> int:
+    """How well a new action is learnt from a few showings, and what that costs the old ones, on classes and people that
+    were held out of training: a table, OUT/report.json and OUT/teach.png.
+
+    Args:
+        stores: prepared sets that have classes which the vocabulary has no word for; their training people give two
+            rivals something to know.
+        shots: how often it is shown.
+        draws: how often who shows what to whom is drawn anew.
+        classes: at most so many of each set that no label was told of, and as many that were told as background.
+    """
+    from .bench_teach import bench_teach as run
+
+    return run(model, stores, shots, draws, classes, out, seed)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "live": bench_live, "robot": bench_robot, "people": bench_people, "encoder": bench_encoder, "base": bench_base,
-    "streams": bench_streams,
+    "streams": bench_streams, "teach": bench_teach,
     "continual": bench_continual, "pretrain": bench_pretrain, "train": bench_train,
 }  # fmt: skip

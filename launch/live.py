@@ -18,7 +18,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from ..encoder.bundle import Bundle
+from ..encoder.bundle import HUB, Bundle
 from ..stream.elsewhere import gate_at
 from ..stream.pose_model import ensure_pose_model
 from ..stream.record import check_place, played
@@ -79,6 +79,7 @@ def run_live(live: Live) -> Outcome:
     summary = Summary(classes=classes, live=not settings.lossless, guests=bool(live.gate))
     stages = [f"detect{i}" for i in range(live.detectors)]
     stages += ["view"] if live.page else []
+    stages += [] if settings.replay else ["teach"]
     stages += ["record"] if settings.record else []
     stages += ["robot"] if settings.robot else []
     stages += ["ros"] if settings.robot == "ros" else []
@@ -125,6 +126,8 @@ def checked(live: Live) -> tuple[Settings, list[Camera], tuple[str, ...]]:
     if live.detectors < 1:
         raise ValueError(f"{live.detectors} detectors detect nothing; give at least 1")
     bundle = Bundle.load_live(settings.model)
+    if settings.model.startswith(HUB):  # fetched once, and not by every stage
+        settings = replace(settings, model=str(bundle.directory))
     if settings.delay is not None:
         replace(bundle.config, decode=replace(bundle.config.decode, delay=settings.delay))
     if live.page:

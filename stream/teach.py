@@ -102,6 +102,7 @@ class School:
         self._lesson = Lesson(wish.action, shots=wish.shots, camera=wish.camera, track=wish.track)
         self._began = time.monotonic()
         self._result = None
+        self._pool.submit(self._ready_teacher)  # while it is shown; what goes wrong with it is told when it is needed
 
     def watch(self, tracks: Tracks) -> None:
         """People, while somebody shows something."""

@@ -1,0 +1,51 @@
+"""A picture of `skelstream bench teach`: what is recognised, and what it costs, against how often it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_LOOKS = {"encoder": ("#1f6fb2", "o", "-"), "random": ("#b26a1f", "s", "--"), "neighbour": ("#777777", "^", ":")}
+_NAMES = {"encoder": "the model's encoder", "random": "an encoder never trained", "neighbour": "nearest joints"}
+_TOLD = {"unnamed": "no label ever told", "background": "told as background"}
+
+
+def draw_shots(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    """Write the picture: a row for what is found, one for what it costs; a column for each kind of class and shower."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    kinds = list(dict.fromkeys((row["told"], row["shower"]) for row in rows))
+    figure, axes = pyplot.subplots(
+        2, len(kinds), figsize=(3.4 * len(kinds), 6), sharex=True, sharey="row", squeeze=False
+    )
+    for column, (told, shower) in enumerate(kinds):
+        found, cost = axes[:, column]
+        for method, (colour, marker, line) in _LOOKS.items():
+            some = [row for row in rows if (row["told"], row["shower"], row["method"]) == (told, shower, method)]
+            shots = [row["shots"] for row in some]
+            error = [row["events_spread"] / row["lessons"] ** 0.5 for row in some]
+            found.errorbar(
+                shots, [row["events"] for row in some], yerr=error,
+                color=colour, marker=marker, linestyle=line, label=_NAMES[method], capsize=3,
+            )  # fmt: skip
+            lost = [100 * (row["accuracy_before"] - row["accuracy_after"]) for row in some]
+            cost.plot(shots, lost, color=colour, marker=marker, linestyle=line)
+        who = "the same person" if shower == "same" else "other people"
+        found.set_title(f"{_TOLD[told]},\nshown by {who}", fontsize=10)
+        found.set_ylim(0, 1)
+        cost.set_xscale("log")
+        cost.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+        cost.minorticks_off()
+        cost.set_xlabel("times shown")
+        for axis in (found, cost):
+            axis.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("share of its clips that are found")
+    axes[1, 0].set_ylabel("frame accuracy of the old classes,\npoints lost")
+    axes[0, 0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
+    pyplot.close(figure)
