@@ -5,9 +5,11 @@ import { byId, setLabel, setText, toast } from "./dom.js";
 import { live, on } from "./session.js";
 
 const PATIENCE_MS = 5000;
+const ANSWER_MS = 1500; // reports come twice a second: what still says that it failed has failed again
 const toggle = byId("record");
 let asked = null; // what was asked for last, until it is so
 let askedAt = 0;
+let failed = null; // the process that had failed when it was asked for
 let told = "";
 
 const ours = () => live.stages.findLast((stage) => stage.stage === "record@page");
@@ -17,9 +19,10 @@ export function toggleRecording() {
   if (asked) return;
   asked = runs(ours()) ? "stop" : "start";
   askedAt = performance.now();
+  failed = ours()?.state === "failed" ? ours().pid : null;
   told = "";
   say({ do: "record", op: asked });
-  show();
+  for (const later_ms of [0, ANSWER_MS + 100, PATIENCE_MS + 100]) setTimeout(show, later_ms);
 }
 
 toggle.onclick = toggleRecording;
@@ -36,9 +39,10 @@ function show() {
     toast("The recording is finished.");
     asked = null;
   }
-  if (stage?.state === "failed" && (asked || told !== stage.message)) {
-    if (asked) toast(stage.message);
-    [asked, told] = [null, stage.message];
+  const answered = stage?.pid !== failed || performance.now() - askedAt > ANSWER_MS;
+  if (asked && stage?.state === "failed" && answered) {
+    toast(stage.message);
+    asked = null;
   }
   if (asked && performance.now() - askedAt > PATIENCE_MS) {
     toast("Nobody here can record for you: start everything with `skelstream live`, or record with `skelstream record FILE`.");

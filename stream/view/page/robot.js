@@ -26,7 +26,7 @@ on("robot", (message) => {
   robot = message;
   heardAt = performance.now();
   panel.hidden = false;
-  poses = [...poses.filter((pose) => heardAt - pose.at < 1000 && pose.points.length === message.points.length), { at: heardAt, ...message }];
+  poses = [...poses.filter((pose) => heardAt - pose.at < 1000 && pose.points.length === message.points.length), { ...message, at: heardAt }];
   showWords();
   if (appeared) {
     tell("span"); // the pictures have less room
