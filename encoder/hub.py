@@ -22,6 +22,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from .anchors import ANCHORS
 from .bundle import HUB, Bundle, available_bundles, check_place
 from .bundle_files import CONFIG, GRAPH, REFERENCE, WEIGHTS, cache_folder
 from .card import CARD, model_card, pictures_of
@@ -34,12 +35,12 @@ except ModuleNotFoundError as error:
     raise ValueError("models from a hub need huggingface_hub: pip install 'skelstream[hub]'") from error
 
 _FILES = (CONFIG, WEIGHTS, GRAPH, REFERENCE)
-_BESIDE = ("anchors.npz",)  # what belongs to a bundle where it is there
+_BESIDE = (ANCHORS,)  # what belongs to a bundle where it is there
 _TAKEN = [*_FILES, *_BESIDE, CARD]
 _CONNECT_S = 5.0
 
 
-class Model(ModelHubMixin, library_name="skelstream"):  # type: ignore[misc]  # it may not be installed
+class Model(ModelHubMixin, library_name="skelstream"):  # type: ignore[misc, call-arg]  # it may not be installed
     """A bundle that knows hubs. `bundle` is what the rest of skelstream works with."""
 
     def __init__(self, bundle: Bundle) -> None:

@@ -33,6 +33,7 @@ from ..stream.stage import REPORT_EVERY_S, resident_mb
 from ..stream.vitals import Counters, Vitals
 from ..stream.wire import LONGEST_TEXT, Bus, Publisher, Report
 from .lifecycle import WRONG_REQUEST, Lifecycle, Phase
+from .notify import Notifier
 
 Tell = Callable[[str, str], object]  # who (a stage, or nobody) says what
 
@@ -108,6 +109,7 @@ class Supervisor:
         self._spares: dict[str, _Process] = {}
         self._wants_spares, self._tell = spares, tell
         self._tailed = self._reported = 0.0
+        self._notifier = Notifier()
         self._started = 0
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -198,6 +200,7 @@ class Supervisor:
             self._keep_spares(now)
         for name, stage in self._stages.items():
             self._look_after(name, stage, now)
+        self._notifier.turn(ready=self.all_ready())
         self._report()
 
     def _look_after(self, name: str, stage: _Stage, now: float) -> None:
@@ -288,6 +291,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask all stages to stop, insist after a moment, and remove the sockets. `decode` goes last."""
+        self._notifier.stopping()
         for spare in self._spares.values():
             spare.popen.kill()
             spare.popen.wait()
