@@ -1,5 +1,5 @@
 """ROS 2 through rclpy. No ROS can be installed here, so rclpy itself has never run under this: what stands in for it
-has rclpy's calls (as its source has them), a graph in memory, and message classes that are made from ROS 2's own
+has the calls that are used of it, a graph in memory, and message classes that are made from ROS 2's own
 definitions and as strict as those that ROS generates: a field takes its own type and no other.
 """
 
