@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .launch.detections import Detections as Detections
 
 __version__ = "0.1.0"
-__all__ = ["Detections", "Model", "detect"]
+__all__ = ["Detections", "detect"]  # and Model, which not everybody can import
 
 _HOMES = {"Detections": "launch.detections", "Model": "encoder.hub", "detect": "launch.api"}
 
@@ -34,4 +34,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*_HOMES, "__version__"]
