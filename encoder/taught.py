@@ -119,10 +119,10 @@ def learn(
             without = _solve([*shots[:i], *shots[i + 1 :]], others, counts_N, scale, solved)
             recognised.append(float(np.median(_surplus(_shifted(without, scale, others, labels_N), scale, shot)) > 0))
         found = float(np.mean(recognised))
-    surplus_N = _surplus(solved, scale, anchors)
-    taken_K = np.array([float((surplus_N[labels_N == k] > 0).mean()) for k in range(int(labels_N.max()) + 1)])
+    taken_N = _surplus(solved, scale, anchors) > 0
+    taken_K = np.bincount(labels_N, weights=taken_N) / np.maximum(np.bincount(labels_N), 1)
     return Learnt(
-        row=_row(solved, scale, temperature), found=found, taken_K=np.nan_to_num(taken_K),
+        row=_row(solved, scale, temperature), found=found, taken_K=taken_K,
         kept=float(np.mean([(_surplus(solved, scale, shot) > 0).mean() for shot in shots])),
         taken_rest=float((_surplus(solved, scale, rest) > 0).mean()) if rest is not None and len(rest) else 0.0,
     )  # fmt: skip

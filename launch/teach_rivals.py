@@ -45,18 +45,19 @@ class Learner:
     """Sees windows in its own way, beside what the model says of them: an engine of (B, F, K + D)."""
 
     def __init__(self, name: str, bundle: Bundle, model: Engine, sees: Callable[[F32], F32]) -> None:
-        self.name, self._bundle, self._model, self._sees = name, bundle, model, sees
-        self._classes, self._temperature = len(bundle.config.classes), bundle.config.decode.temperature
+        self.name, self._bundle, self.model, self._sees = name, bundle, model, sees
+        self.classes, self._temperature = len(bundle.config.classes), bundle.config.decode.temperature
         self._anchors: Frames | None = None
         self._labels_N: NDArray[np.int16] = np.zeros(0, np.int16)
 
     def infer(self, joints_BCTVM: F32) -> F32:
         """The model's logits, and what this one sees."""
-        answer_BFO = self._model.infer(joints_BCTVM)
-        return np.concatenate((answer_BFO[..., : self._classes], self._sees_of(joints_BCTVM, answer_BFO)), axis=-1)
+        answer_BFO = self.model.infer(joints_BCTVM)
+        return np.concatenate((answer_BFO[..., : self.classes], self.sees(joints_BCTVM, answer_BFO)), axis=-1)
 
-    def _sees_of(self, joints_BCTVM: F32, answer_BFO: F32) -> F32:
-        return answer_BFO[..., self._classes :] if self.name == "encoder" else self._sees(joints_BCTVM)
+    def sees(self, joints_BCTVM: F32, answer_BFO: F32) -> F32:
+        """What it sees (B, F, D) in windows for which this is the model's answer."""
+        return answer_BFO[..., self.classes :] if self.name == "encoder" else self._sees(joints_BCTVM)
 
     def anchored(self, anchors: Frames, labels_N: NDArray[np.int16]) -> None:
         """From now on it knows these frames."""
@@ -65,7 +66,7 @@ class Learner:
     def learn(self, showings: Sequence[Showing]) -> Scorer:
         """An action from its showings."""
         assert self._anchors is not None
-        parts = [shown_frames(self, showing, self._classes, self._temperature) for showing in showings]
+        parts = [shown_frames(self, showing, self.classes, self._temperature) for showing in showings]
         shots = [shot for shot, _ in parts if len(shot)]
         rests = [rest for _, rest in parts if rest is not None]
         rest = Frames.joined(rests) if rests else None
@@ -93,6 +94,22 @@ class Learner:
             return np.where(margin > 0, 50.0, -50.0).astype(np.float32).reshape(seen.shape[:-1])
 
         return score
+
+
+class Together:
+    """All learners at once, (B, F, K + D + D + ...), and the model only once."""
+
+    def __init__(self, learners: Sequence[Learner]) -> None:
+        self._learners = learners
+        self.widths: list[int] = []  # K, and each D
+
+    def infer(self, joints_BCTVM: F32) -> F32:
+        """See `Infers`."""
+        first = self._learners[0]
+        answer_BFO = first.model.infer(joints_BCTVM)
+        parts = [answer_BFO[..., : first.classes], *(one.sees(joints_BCTVM, answer_BFO) for one in self._learners)]
+        self.widths = [part.shape[-1] for part in parts]
+        return np.concatenate(parts, axis=-1)
 
 
 @contextmanager
@@ -160,4 +177,7 @@ def _random(bundle: Bundle, directory: Path, seed: int) -> Bundle:
     config = Detector.Config(
         encoder=c.encoder, classes=c.classes, modality=c.modality, normalisation=c.normalisation
     )  # fmt: skip
-    return save_bundle(Detector(config), directory)
+    detector = Detector(config)
+    for parameter in detector.parameters():  # constants that are all zero would be folded away, and all is drawn
+        parameter.data += 1e-3 * torch.randn_like(parameter)
+    return save_bundle(detector, directory)

@@ -23,7 +23,7 @@ from ..train.store import Entry, Store
 from ..train.streams import Stream, one_stream
 from ..train.vocabulary import IGNORE, class_map
 from .offline import Windowed, events_in, looks_of, score_windows
-from .teach_rivals import Learner, Scorer
+from .teach_rivals import Learner, Scorer, Together
 
 _HOP = 6  # frames between two windows; live it is 1
 _AGE = 4  # of a frame when it is decided
@@ -147,18 +147,17 @@ def exams(bundle: Bundle, store: Store, learners: Sequence[Learner], most: int, 
     """The exams that a set has for people whom no training saw: at most so many classes of either kind."""
     to_ours = class_map(store.dataset, store.classes)
     own = np.arange(len(store.classes), dtype=np.int16)
-    classes = len(bundle.config.classes)
+    together = Together(learners)
     scored: list[Scored] = []
     for name, entries in _streams([e for e in store.entries if part_of(store.dataset, e.subject) != "train"]):
         stream = one_stream(store, name, entries, own)
         ours_T = np.where(stream.labels >= 0, to_ours[np.maximum(stream.labels, 0)], IGNORE).astype(np.int16)
-        answers = {learner.name: score_windows(learner, stream, _HOP) for learner in learners}
-        first = answers[learners[0].name]
+        windowed = score_windows(together, stream, _HOP)
+        logits_WFK, *seen = np.split(windowed.logits_WFK, np.cumsum(together.widths)[:-1], axis=-1)
         scored.append(
             Scored(
-                stream=stream, ours_T=ours_T,
-                windowed=replace(first, logits_WFK=np.ascontiguousarray(first.logits_WFK[..., :classes])),
-                seen={name: answer.logits_WFK[..., classes:].astype(np.float16) for name, answer in answers.items()},
+                stream=stream, ours_T=ours_T, windowed=replace(windowed, logits_WFK=np.ascontiguousarray(logits_WFK)),
+                seen={one.name: part.astype(np.float16) for one, part in zip(learners, seen, strict=True)},
             )
         )  # fmt: skip
     rng = np.random.default_rng(seed)

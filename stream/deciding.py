@@ -15,10 +15,11 @@ from .journal import Decoders
 from .settings import Settings
 from .stage import Stage
 from .tuning import Thresholds, Tuning, tuned
-from .wire import AnyMessage, End, Glimpse, Inbox, Subscriber, Tuned, Window, WorkServer, wait_any
+from .wire import AnyMessage, End, Glimpse, Inbox, Subscriber, Taught, Tuned, Window, WorkServer, wait_any
 
 _ROUND_S = 0.1
 _STALE_S = 2.0  # windows that wait longer than this have no detector
+_UNTOLD_S = 2.0  # between two times that what is taught is told, by whoever gives lessons or else from here
 _GONE_S = 5.0  # longer than anybody who is followed may be hidden
 
 
@@ -49,6 +50,7 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     decoders = Decoders(
         decoder, stage.place.beside("begun.json"), patience_s=math.inf if settings.lossless else _GONE_S
     )  # fmt: skip
+    told_of = 0.0
     free: dict[bytes, None] = {}  # in the order in which they became free
     ending: set[str] = set()
 
@@ -59,14 +61,16 @@ def run_decode(stage: Stage, settings: Settings) -> None:
     with (
         Inbox(stage.place.link("windows"), queue=settings.queue, bind=True) as windows,
         WorkServer(stage.place.link("work")) as work,
-        Subscriber(stage.place.link("bus-out"), (Tuned,)) as wishes,
+        Subscriber(stage.place.link("bus-out"), (Tuned, Taught)) as wishes,
     ):
         stage.ready(_STALE_S)
         while not stage.stopping:
             waiting_for = [work, wishes] if settings.lossless and dispatcher.full else [work, wishes, windows]
             wait_any(waiting_for, _ROUND_S)
             while (wish := wishes.receive(0)) is not None:
-                if isinstance(wish, Tuned) and tuning.take(wish):
+                if isinstance(wish, Taught):
+                    told_of = time.monotonic()
+                elif isinstance(wish, Tuned) and tuning.take(wish):
                     decoders.tune(*thresholds()[1])
             while not (settings.lossless and dispatcher.full) and (message := windows.receive(0)) is not None:
                 if isinstance(message, Window) and message.joints.shape != config.window_shape:
@@ -104,6 +108,8 @@ def run_decode(stage: Stage, settings: Settings) -> None:
                 stage.count("scored")
                 stage.passed(score.captured_at)
                 stage.measure("latency_ms", 1000 * (time.time() - score.captured_at))
+            if taught and now - told_of > _UNTOLD_S:  # where nobody gives lessons nobody else would say it
+                stage.bus.publish(Taught(at=time.time(), actions=taught))
             if dispatcher.idle:
                 stage.vitals.fresh = now
             tell(decoders.forget())

@@ -65,10 +65,10 @@ def shown(order: Sequence[str], *, seed: int = 5, rest_s: float = 2.0, first_s: 
     phrases: list[Phrase] = []
     spans: list[tuple[str, int, int]] = []
     t = 0.0
-    for name, movement in [
-        ("", still(first_s)),
-        *((n, m) for o in order for n, m in ((o, MOVEMENTS[o]), ("", still(rest_s)))),
-    ]:
+    parts = [("", still(first_s))]
+    for name in order:
+        parts += [(name, MOVEMENTS[name]), ("", still(rest_s))]
+    for name, movement in parts:
         phrase = movement(Cue(body, stage, rng))
         if name:
             spans.append((name, round(t * HZ), round((t + phrase.duration_s) * HZ)))
