@@ -148,6 +148,7 @@ class Lines:
 
     def __init__(self, supervisor: Supervisor, cameras: Sequence[Camera]) -> None:
         self.given_up: list[str] = []
+        self.several = len(cameras) > 1
         if supervisor.settings.replay:
             self._lines = [Line(supervisor, supervisor.settings, (camera.name for camera in cameras))]
             return

@@ -181,6 +181,8 @@ def _settings(options: LiveOptions) -> Settings:
 def _live(options: LiveOptions) -> int:
     from .live import Live, run_live
 
+    if options.gate and not options.camera and options.duration is not None:
+        raise ValueError("--duration ends the cameras of this machine, and there is none; leave it out")
     if not options.camera and not options.gate:
         options = _with_some_camera(options)
     asked = Live(

@@ -183,7 +183,7 @@ def _listen(
         if message is not None:
             summary.add(message)
         if isinstance(message, Event):
-            _say(message, live, summary.live)
+            _say(message, live, summary.live, named=lines.several or bool(live.gate))
         elif isinstance(message, Recording) and not interrupted.is_set():
             recordings.take(message)
         elif isinstance(message, End):
@@ -199,8 +199,11 @@ def _listen(
             watched = time.monotonic()
 
 
-def _say(event: Event, live: Live, timed: bool) -> None:
-    """One event on stdout. From a file no latency is told: there it only says how fast the file was read."""
+def _say(event: Event, live: Live, timed: bool, *, named: bool) -> None:
+    """One event on stdout; `named`: with its camera's name.
+
+    From a file no latency is told: there it only says how fast the file was read.
+    """
     latency_ms = round(1000 * (event.decided_at - event.captured_at))
     if live.json:
         fields: dict[str, object] = {
@@ -215,7 +218,7 @@ def _say(event: Event, live: Live, timed: bool) -> None:
         took = "" if event.t_end is None else f"  {event.t_end - event.t_start:5.1f} s"
         at = event.t_start if event.t_end is None else event.t_end
         late = f"  +{latency_ms} ms" if timed and event.kind == "start" else ""
-        who = f"{event.camera}  " if len(live.cameras) > 1 or live.gate else ""
+        who = f"{event.camera}  " if named else ""
         who += f"person {event.track}"
         print(f"{at:8.2f}  {who}  {event.kind:5}  {event.action:<11}{event.confidence:5.0%}{took}{late}", flush=True)
 
