@@ -177,11 +177,14 @@ def mcap_messages(path: Path) -> dict[str, list[tuple[int, str, dict[str, Any]]]
     reading = pytest.importorskip("mcap.reader", reason="the extra `mcap`")
     jsonschema = pytest.importorskip("jsonschema")
     found = defaultdict(list)
+    validators: dict[int, Any] = {}
     with path.open("rb") as file:
         for schema, channel, message in reading.make_reader(file, validate_crcs=True).iter_messages():
             assert schema.encoding == "jsonschema" and channel.message_encoding == "json"
             value = json.loads(message.data)
-            jsonschema.validate(value, json.loads(schema.data))
+            if schema.id not in validators:
+                validators[schema.id] = jsonschema.Draft202012Validator(json.loads(schema.data))
+            validators[schema.id].validate(value)
             found[channel.topic].append((message.log_time, schema.name, value))
     return found
 
