@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -56,8 +57,14 @@ def _ip(command: str) -> None:
     subprocess.run(["ip", *command.split()], check=True, capture_output=True)
 
 
+def _left_behind() -> list[tuple[str, str]]:
+    """Namespaces of this program, and the process that each was made by."""
+    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+    return re.findall(r"^((?:box|eye)(\d+))\b", listed, re.MULTILINE)
+
+
 class Cable:
-    """Two namespaces, `box` and `eye`, joined by a cable; a context manager."""
+    """Two namespaces, `box` and `eye`, joined by a cable; a context manager. Those of a run that was killed go first."""
 
     def __init__(self) -> None:
         pid = os.getpid()
@@ -68,6 +75,9 @@ class Cable:
 
     def __enter__(self) -> Cable:
         address, end = self._there
+        for name, pid in _left_behind():
+            if not Path(f"/proc/{pid}").exists():
+                _ip(f"netns del {name}")
         try:
             for command in (
                 f"netns add {self.box}", f"netns add {self.eye}",
@@ -263,6 +273,7 @@ def main() -> int:
     if why := possible():
         print(why, file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that all is removed on the way out
     with tempfile.TemporaryDirectory(prefix="two-", dir="/tmp") as folder:
         figures = two_machines(asked.seconds, Path(folder))
     print(json.dumps(figures, indent=1))
