@@ -135,7 +135,7 @@ def _limits(bundle: Bundle) -> str:
         "nothing.",
         "It has few words. What is none of them is not reliably called unknown: it may pass for a familiar action.",
         "Who is cut off at the hips or half hidden is said too little of; without head and arms nothing is said.",
-        "It was trained on few people, in few rooms, most of them young adults; nobody measured how it does on others.",
+        "It was trained on few people, in few rooms; nobody measured how it does on others.",
     ]
     if bundle.config.task != "detect":
         lines = lines[-1:]
