@@ -12,19 +12,20 @@ const LABEL_FONT = `600 13.5px ${FONT}`;
 export function drawPeople(context, people, place, width, height) {
   const labels = people.map((person) => {
     const points = person.pixels.map(place);
-    drawSkeleton(context, points, person.confidence, colourOf(person.person));
+    drawSkeleton(context, points, person.confidence, colourOf(person.person), Math.min(Math.max(height / 420, 0.55), 1));
     return labelFor(person, points);
   });
   placeLabels(context, labels, width, height).forEach((label) => drawLabel(context, label));
   return labels;
 }
 
-function drawSkeleton(context, points, confidence, colour) {
+// In a small picture the lines are thinner.
+function drawSkeleton(context, points, confidence, colour, scale) {
   const bones = live.hello.bones.filter(([a, b]) => confidence[a] >= SURE && confidence[b] >= SURE);
   context.lineCap = "round";
   // A dark edge under every bone: it is seen on a white wall and on a black coat.
   for (const [width, style] of [[6.5, "#06080ccc"], [3.5, colour]]) {
-    context.lineWidth = width;
+    context.lineWidth = scale * width;
     context.strokeStyle = style;
     context.beginPath();
     for (const [a, b] of bones) {
@@ -36,7 +37,7 @@ function drawSkeleton(context, points, confidence, colour) {
   points.forEach(([x, y], joint) => {
     if (confidence[joint] < SURE) return;
     context.beginPath();
-    context.arc(x, y, 4.2, 0, 2 * Math.PI);
+    context.arc(x, y, 4.2 * scale, 0, 2 * Math.PI);
     context.fillStyle = colour;
     context.fill();
     context.lineWidth = 1.5;
