@@ -31,7 +31,7 @@ import zmq
 
 from skelstream.stream.elsewhere import FIRST_PORT, PORTS
 from skelstream.stream.record import read_recording
-from skelstream.stream.wire import Event, Window, encode
+from skelstream.stream.wire import Event, Tracks, Window, encode
 from skelstream.train.vocabulary import CLASSES
 
 COMMAND = [sys.executable, "-m", "skelstream"]
@@ -64,7 +64,7 @@ def _left_behind() -> list[tuple[str, str]]:
 
 
 class Cable:
-    """Two namespaces, `box` and `eye`, joined by a cable; a context manager. Those of a run that was killed go first."""
+    """Two namespaces, `box` and `eye`, joined by a cable; those of a run that was killed go first."""
 
     def __init__(self) -> None:
         pid = os.getpid()
@@ -179,7 +179,7 @@ def two_machines(seconds: float, folder: Path) -> dict[str, object]:
         "camera's exit": eye.returncode, "box's exit": box.returncode,
         "events on the box": len(events), "cameras": sorted({event["camera"] for event in events}),
         "events on the other machine": sum(isinstance(message, Event) for message in tape),
-        "cameras there": sorted({message.camera for message in tape}),
+        "cameras there": sorted({message.camera for message in tape if isinstance(message, Tracks)}),
         "got by nobody": len(run.said("nobody.out")), "bytes that crossed": len(crossed),
         "greetings with CURVE": crossed.count(b"CURVE"), "nobody's plain words": crossed.count(_PLAIN),
         "read on the wire": [needle.decode() for needle in needles() if needle in crossed],

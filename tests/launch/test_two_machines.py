@@ -23,7 +23,7 @@ def test_camera_and_box_on_two_machines() -> None:
     )  # fmt: skip
     if result.returncode == 2:
         pytest.skip(result.stderr.strip())
-    assert result.returncode in (0, 1), result.stderr
+    assert result.stdout, result.stderr
     figures = json.loads(result.stdout)
     assert (figures["camera's exit"], figures["box's exit"]) == (0, 0), figures
     # What the box decided of the camera came to the viewer on the other machine, from when he was there.
