@@ -18,11 +18,15 @@ TORCH  ?= torch==2.13.0
 # It walks all below, the tests with it, and would walk a wheel's build/ too.
 TYPED  = $(DEV)/package
 
-.PHONY: live test lint lint-code lint-format lint-types format bench clean
+.PHONY: live robot test lint lint-code lint-format lint-types format bench clean
 
 ## live: the whole pipeline on this machine: the webcam, or 60 s of a drawn actor. make live ARGS="--camera 0 --people 2"
 live: $(VENV)/.installed-live
 	$(VENV)/bin/skelstream live $(ARGS)
+
+## robot: a simulated humanoid answers whom the camera, or the actor, shows. make robot ARGS="--policy greet.toml"
+robot: $(VENV)/.installed-robot
+	$(VENV)/bin/skelstream live robot $(ARGS)
 
 ## bench: the live path, measured. make bench ARGS="..."
 bench: $(VENV)/.installed-live
@@ -61,6 +65,10 @@ $(VENV)/.installed-live: pyproject.toml | $(VENV)/bin/pip
 	$(VENV)/bin/pip install --quiet --editable .
 	@$(VENV)/bin/python -c "import cv2, mediapipe.tasks.python.vision" || { echo \
 	"A system library is missing (see above). On Debian: apt install libgl1 libegl1 libgles2 libglib2.0-0" >&2; exit 1; }
+	touch $@
+
+$(VENV)/.installed-robot: $(VENV)/.installed-live
+	$(VENV)/bin/pip install --quiet --editable '.[robot]'
 	touch $@
 
 $(DEV)/.installed-dev: pyproject.toml Makefile | $(DEV)/bin/pip
