@@ -1,16 +1,18 @@
 """Pictures of the page while the pipeline runs: the ones in the README.
 
-    .venv-dev/bin/python tests/bench/page_picture.py --camera clip.mkv --doing clap --out docs/page.png
+    .venv-dev/bin/python tests/bench/page_picture.py --clip clip.mkv --doing clap --out docs/page.png
     .venv-dev/bin/python tests/bench/page_picture.py --camera actor --and-camera actor:5 --name Ann --light \\
         --after 24 --out docs/page_two.png
     .venv-dev/bin/python tests/bench/page_picture.py --camera actor --phone --after 14 --out docs/page_phone.png
 
-Needs Debian's chromium. A picture is taken `--after` seconds after the page has shown the first event; `--doing`: and
+`--clip`: a video, shown there and back again and again by a network camera, for it is live that way. Needs Debian's
+chromium. A picture is taken `--after` seconds after the page has shown the first event; `--doing`: and
 while somebody does this. `--and-camera`: a second camera at the same pipeline, beside the first. `--name`: what the
 first person is called.
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -31,7 +34,8 @@ WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 780}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--camera", required=True)
+    parser.add_argument("--camera", default="actor")
+    parser.add_argument("--clip", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--after", type=float, default=1.0)
     parser.add_argument("--doing", default="")
@@ -51,9 +55,12 @@ def main() -> int:
             color_scheme="light" if options.light else "dark",
         )  # fmt: skip
         try:
+            if options.clip is not None:
+                started.append(network_camera(options.clip, Path(folder, "clip"), options.port + 1))
+                options.camera = f"http://127.0.0.1:{options.port + 1}/"
             for command in commands(options, folder):
                 started.append(subprocess.Popen([sys.executable, "-m", "skelstream", *command], cwd=folder))
-            opened(page, f"http://127.0.0.1:{options.port}/", started[0])
+            opened(page, f"http://127.0.0.1:{options.port}/", started[-1])
             if options.and_camera:
                 page.get_by_role("button", name="All").click(timeout=120_000)
             page.wait_for_selector("#events li", state="attached", timeout=120_000)
@@ -64,7 +71,8 @@ def main() -> int:
                 page.keyboard.press("Enter")
                 page.wait_for_selector(f"#people .called >> text={options.name}")
             if options.doing:
-                page.wait_for_selector(f"#people .action:text-is('{options.doing}')")
+                page.wait_for_selector(f"#people .action:text-is('{options.doing}')", timeout=300_000)
+                time.sleep(0.3)  # the picture in which it is believed comes a little later
             page.evaluate("() => document.activeElement.blur()")
             page.mouse.move(1, 1)
             page.screenshot(path=options.out)
@@ -75,6 +83,18 @@ def main() -> int:
             browser.close()
     Image.open(options.out).convert("RGB").save(options.out, optimize=True)
     return 0
+
+
+def network_camera(clip: Path, folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    """A camera that shows this video."""
+    folder.mkdir()
+    video = cv2.VideoCapture(str(clip))
+    for n in itertools.count():
+        read, picture = video.read()
+        if not read:
+            break
+        cv2.imwrite(str(folder / f"{n:05}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return subprocess.Popen([sys.executable, str(Path(__file__).with_name("camera_server.py")), str(port), str(folder)])
 
 
 def commands(options: argparse.Namespace, folder: str) -> Sequence[Sequence[str]]:
