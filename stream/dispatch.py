@@ -2,7 +2,7 @@
 
 The detectors are stateless, so several may share the load, one may die, and one may come late. This is the ledger
 that makes that safe: every window is waiting, or out with a detector, or scored, or dropped, and a person's scores
-leave in the order in which the windows came. Pure: the sockets are in `processes.py`.
+leave in the order in which the windows came. Pure: the sockets are in `deciding.py`.
 """
 
 from __future__ import annotations

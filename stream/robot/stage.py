@@ -12,7 +12,7 @@ from pathlib import Path
 from ...encoder.bundle import Bundle
 from ..settings import Settings
 from ..stage import Stage
-from ..taught_store import TaughtStore, default_taught
+from ..taught_store import TaughtStore
 from ..wire import AnyMessage, End, Event, Glimpse, Lost, Named, RobotState, Subscriber, Taught, Tracks
 from .interaction import Answer, Interaction
 from .policy import DEFAULT, InteractionPolicy
@@ -28,7 +28,7 @@ def policy_of(settings: Settings) -> InteractionPolicy:
     """The policy that is asked for. ValueError if the robot is not there, or the policy wants what there is not."""
     check_robot(settings.robot)
     classes = Bundle.load_live(settings.model).config.classes
-    taught = [action.name for action in TaughtStore(default_taught()).actions]
+    taught = [action.name for action in TaughtStore(settings.taught_folder).actions]
     path = Path(settings.policy) if settings.policy else DEFAULT
     return InteractionPolicy.load(path, [*classes[1:], *taught])
 
