@@ -19,7 +19,7 @@ from ..encoder.anchors import digest_of_weights
 from ..encoder.bundle import LOOK, Bundle
 from ..encoder.engine import Engine, Infers
 from ..encoder.taught import Row
-from .taught_store import TaughtStore
+from .taught_store import TaughtAction, TaughtStore
 from .teaching import learnt_rows
 from .window import WindowCutter
 from .wire import F32, Scores, Window
@@ -47,7 +47,8 @@ class TaughtEngine:
         self.taught: tuple[str, ...] = ()
         self._bundle, self._engine, self._open, self._store = bundle, engine, wider, store
         self._classes = bundle.config.classes
-        self._plain, self._looked = True, False
+        self._plain = True
+        self._seen: tuple[TaughtAction, ...] | None = None
         self._opening: Future[Engine] | None = None
         self._rows: tuple[Row, ...] = ()
         self._wanted: tuple[tuple[str, ...], tuple[Row, ...]] = (), ()
@@ -55,8 +56,9 @@ class TaughtEngine:
     def look(self, *, patient: bool = False) -> str:
         """Look whether anything else has been taught; once a second is often enough. `patient`: wait for an engine
         that has to be opened for it. Returns why what was taught is not heeded, or ""."""
-        if self._store.look() or not self._looked:
-            self._looked = True
+        self._store.look()
+        if self._store.actions is not self._seen:
+            self._seen = self._store.actions
             weights = digest_of_weights(self._bundle) if self._store.actions else ""
             self._wanted = learnt_rows(self._store, weights, self._classes)
             if self._wanted[0] and self._plain and self._opening is None:

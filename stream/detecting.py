@@ -50,6 +50,7 @@ def run_detect(stage: Stage, settings: Settings, engine: TaughtEngine) -> None:
                 looked = time.monotonic()
                 if trouble := engine.look():
                     stage.warn(trouble)
+                stage.gauges["taught"] = len(engine.taught)
             windows = work.take(_ROUND_S)
             if windows:
                 stage.count("received", len(windows))

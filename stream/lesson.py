@@ -97,6 +97,8 @@ class Lesson:
             return
         self.camera, self._t = tracks.camera, tracks.t
         for tick in self._resampler.push(tracks.t, joints)[1]:
+            if self.over:
+                return
             self._ticks.append(tick)
             if len(self._ticks) > _KEPT:
                 del self._ticks[0]
@@ -114,7 +116,7 @@ class Lesson:
         return None
 
     def _not_seen(self, t: float) -> None:
-        since = max(self._since or t, -np.inf if self._t is None else self._t)
+        since = max(when for when in (self._since, self._t) if when is not None)
         if t - since > _NOBODY_S:
             whom = "nobody is seen" if self._asked_track is None else f"person {self._asked_track} is not seen"
             self._fail(f"{whom}; stand where the camera sees all of you, and begin again")

@@ -111,7 +111,7 @@ class School:
 
     def ended(self, camera: str) -> None:
         """A camera's stream is over."""
-        if self.follows and self._lesson is not None and self._lesson.camera in ("", camera):
+        if self.follows and self._lesson is not None and self._lesson.camera == camera:
             self._end("", "failed", "the camera's stream is over before the lesson was")
 
     def turn(self) -> None:
