@@ -19,6 +19,7 @@ from types import FrameType
 from rich.console import Console
 
 from ..encoder.bundle import HUB, Bundle
+from ..encoder.stopping import Stop
 from ..stream.elsewhere import gate_at
 from ..stream.pose_model import ensure_pose_model
 from ..stream.record import check_place, played
@@ -226,7 +227,7 @@ def _say(event: Event, live: Live, timed: bool, *, named: bool) -> None:
 @contextlib.contextmanager
 def interruption() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set."""
-    interrupted = threading.Event()
+    interrupted = Stop()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         interrupted.set()

@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Literal, Self
 
+from ..encoder.stopping import Stop
 from .elsewhere import Elsewhere
 from .vitals import Counters, Vitals
 from .wire import LONGEST_TEXT, Link, Publisher, Report
@@ -83,7 +83,7 @@ class Stage:
         self.gauges: dict[str, float] = {}
         self._histograms: dict[str, list[float]] = {}
         self.bus = Publisher(place.link("bus-in"))
-        self.stop = threading.Event()
+        self.stop = Stop()
         self._state: State = "starting"
         self._reported = 0.0
         self._warning = ""

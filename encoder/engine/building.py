@@ -21,6 +21,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from ..stopping import Stop
+
 R = TypeVar("R")
 
 
@@ -32,7 +34,7 @@ def stoppable(work: Callable[[threading.Event], R]) -> R:
     alone, and that one would be inside the compiler. Off the main thread no signal can be caught, and the work simply
     runs there.
     """
-    stop = threading.Event()
+    stop = Stop()
     previous = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or previous in (None, signal.SIG_IGN):
         return work(stop)

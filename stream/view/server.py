@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from ...encoder.stopping import Stop
 from . import health, metrics
 from .access import Access
 from .clients import Clients
@@ -185,7 +186,7 @@ def _stopping(stop: threading.Event | None) -> Iterator[threading.Event]:
     if stop is not None:
         yield stop
         return
-    stopped = threading.Event()
+    stopped = Stop()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stopped.set()
