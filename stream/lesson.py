@@ -97,8 +97,6 @@ class Lesson:
             return
         self.camera, self._t = tracks.camera, tracks.t
         for tick in self._resampler.push(tracks.t, joints)[1]:
-            if self.over:
-                return
             self._ticks.append(tick)
             if len(self._ticks) > _KEPT:
                 del self._ticks[0]
@@ -132,6 +130,8 @@ class Lesson:
         self._rest, self._began = None, None
 
     def _tick(self, t: float) -> None:
+        if self.over:
+            return
         assert self._since is not None
         if self._rest is None:
             self._find_rest(t)
