@@ -29,7 +29,7 @@ _MOVING = [
 ]
 _REMEMBERED_S = 4.0
 # Somebody who moves by less than this in this time stands still: the pose's own jitter is about as large.
-_STILL_M, _STILL_S = 0.04, 0.2
+_STILL_M, _STILL_S = 0.03, 0.3
 _DEPTH = 0.3  # along the line of sight the pose is three times as unsure
 # Lying: the trunk nearer to level than to upright, and the chest no higher than a knee above the feet.
 _LEVEL_DEG, _LOW_M = 55.0, 0.45
