@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from .arrays import read_arrays, write_arrays
 from .bundle import Bundle
+from .bundle_files import ANCHORS as ANCHORS
 
 F32 = NDArray[np.float32]
 
-ANCHORS = "anchors.npz"
 _LARGEST = 64 << 20
 _LEVELS = 127
 

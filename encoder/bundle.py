@@ -22,6 +22,7 @@ import io
 import json
 import math
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .bundle_files import ANCHORS
 from .bundle_files import CONFIG as CONFIG
 from .bundle_files import F32 as F32
 from .bundle_files import GRAPH as GRAPH
@@ -236,6 +238,9 @@ class Bundle:
                     file.flush()
                     os.fsync(file.fileno())
             cls.load(new).reference()  # what would not load again does not replace what does
+            anchors, before = directory / ANCHORS, directory / WEIGHTS
+            if anchors.is_file() and before.is_file() and before.read_bytes() == weights:
+                shutil.copy2(anchors, new / ANCHORS)  # the same weights can be taught as they could
             old = Path(scratch) / "old"
             if directory.exists():
                 directory.rename(old)

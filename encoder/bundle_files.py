@@ -20,6 +20,7 @@ from .config import check
 F32 = NDArray[np.float32]
 
 CONFIG, WEIGHTS, GRAPH, REFERENCE = "config.json", "model.safetensors", "model.onnx", "reference.npz"
+ANCHORS = "anchors.npz"  # of the weights, and no part of the bundle: `anchors.py`
 SHIPPED = Path(__file__).parent / "bundles"
 
 # Nothing larger is read: ten times the largest model there is, and far more text or probes than anybody needs.

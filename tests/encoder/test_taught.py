@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +117,6 @@ def test_the_shipped_model_has_anchors_of_every_class() -> None:
     ],
 )
 def test_anchors_that_are_not_the_models_own_are_refused(changed: dict, told: str, tmp_path: Path) -> None:  # type: ignore[type-arg]
-    import shutil
-
     shipped = Bundle.load("small").directory
     copy = tmp_path / "copy"
     shutil.copytree(shipped, copy, ignore=shutil.ignore_patterns("engines"))
@@ -146,3 +146,16 @@ def test_arrays_that_lie_about_themselves_are_refused(tmp_path: Path) -> None:
         read_arrays(path, largest=1 << 20)
     with pytest.raises(ValueError, match="larger"):
         read_arrays(path, largest=10)
+
+
+def test_a_bundle_that_is_written_anew_keeps_its_anchors_while_its_weights_stay(tmp_path: Path) -> None:
+    shipped = Bundle.load("small")
+    copy = tmp_path / "copy"
+    shutil.copytree(shipped.directory, copy, ignore=shutil.ignore_patterns("engines"))
+    weights, graph = shipped.weights.read_bytes(), shipped.graph.read_bytes()
+    config = replace(shipped.config, decode=DecodeParameters(delay=9))
+    Bundle.save(copy, config, weights=weights, graph=graph, reference=shipped.reference())
+    assert Bundle.load(copy).config.decode.delay == 9
+    Anchors.load(Bundle.load(copy))
+    Bundle.save(copy, config, weights=weights + b"\0", graph=graph, reference=shipped.reference())
+    assert not (copy / ANCHORS).exists()
