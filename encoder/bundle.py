@@ -32,14 +32,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from .bundle_files import ANCHORS
+from .bundle_files import ANCHORS, cache_folder, corrupt, listed, no_constant, read, read_array, verify
 from .bundle_files import CONFIG as CONFIG
 from .bundle_files import F32 as F32
 from .bundle_files import GRAPH as GRAPH
 from .bundle_files import REFERENCE as REFERENCE
 from .bundle_files import SHIPPED as SHIPPED
 from .bundle_files import WEIGHTS as WEIGHTS
-from .bundle_files import cache_folder, corrupt, listed, no_constant, read, read_array, verify
 from .config import (
     AnyEncoderConfig,
     LayoutName,
