@@ -1,6 +1,6 @@
 """What `skelstream.detect` found in a video, as a picture: the one in the README.
 
-    .venv-dev/bin/python tests/bench/detect_picture.py clip.mp4 --out docs/detect.png
+Made with `.venv-dev/bin/python tests/bench/detect_picture.py clip.mp4 --out docs/detect.png`.
 """
 
 import argparse

@@ -23,13 +23,13 @@ from typing import Any
 
 import cv2
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 780}
+WIDE, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=780)
 
 
 def main() -> int:

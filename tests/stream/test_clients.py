@@ -221,7 +221,8 @@ def test_a_sensor_of_ones_own_sends_the_windows_that_a_camera_would(place: Place
     frames = np.stack([script.pose(n / 30) for n in range(75)]).astype(np.float32)
     np.save(tmp_path / "clip.npy", frames)
     (tmp_path / "sensor.py").write_text(program("sensor.py"))
-    cutter, expected = WindowCutter(WindowCutter.Config(hop=1)), []
+    cutter = WindowCutter(WindowCutter.Config(hop=1))
+    expected: list[Window] = []
     for seq, joints in enumerate(frames):
         expected += cutter.push(
             Tracks(camera="sensor", t=seq / 30, captured_at=0.0, seq=seq, size=(1, 1), ids=(1,), joints=joints[None],

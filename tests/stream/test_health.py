@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from skelstream.stream.processes import run_view
+from skelstream.stream.listening import run_view
 from skelstream.stream.settings import Settings
 from skelstream.stream.stage import BOUNDS, Place, Stage
 from skelstream.stream.view.health import alive, ready

@@ -58,7 +58,8 @@ class Stranger:
     """Somebody on the bus who has nothing but ZeroMQ and the page."""
 
     def __init__(self, place: Place) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.XPUB)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._socket = context.socket(zmq.XPUB)
         self._socket.linger = 0
         self._socket.connect(place.here("bus-in"))
         self._number = 0
@@ -210,7 +211,7 @@ def test_a_stage_tells_its_keeper_of_another_version_once(place: Place, stranger
 
 
 def test_a_link_passes_over_kinds_of_a_newer_peer(place: Place) -> None:
-    context = zmq.Context.instance()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     with Inbox(place.here("windows"), queue=4, bind=True) as inbox, context.socket(zmq.PUSH) as peer:
         peer.linger = 0
         peer.connect(place.here("windows"))
@@ -244,7 +245,7 @@ def test_rubbish_is_no_newer_kind(data: bytes) -> None:
 
 
 def test_the_tag_is_as_the_page_has_it(place: Place) -> None:
-    listener = zmq.Context.instance().socket(zmq.SUB)
+    listener: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     listener.linger = 0
     listener.connect(place.here("bus-out"))
     listener.subscribe(b"RobotState")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,15 @@ def test_names_that_cannot_be_are_refused_in_a_line(name: str, tmp_path: Path) -
     store = TaughtStore(tmp_path)
     store.keep(action("taken"))
     store.keep(action("other", at=1001.0))
-    for refused in (lambda: store.check_new(name, CLASSES), lambda: store.rename("other", name, CLASSES)):
+    refusals: list[Callable[[], None]] = [
+        lambda: store.check_new(name, CLASSES),
+        lambda: store.rename("other", name, CLASSES),
+    ]
+    for refused in refusals:
         with pytest.raises(ValueError, match=r"^[^\n]+$"):
             refused()
-    for missing in (lambda: store.forget("none"), lambda: store.rename("none", "x", CLASSES)):
+    unknown: list[Callable[[], None]] = [lambda: store.forget("none"), lambda: store.rename("none", "x", CLASSES)]
+    for missing in unknown:
         with pytest.raises(ValueError, match=r"^no action called 'none' has been taught; there are: taken, other$"):
             missing()
 

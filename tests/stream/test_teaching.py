@@ -60,7 +60,7 @@ def test_what_was_shown_is_known_again_and_the_old_logits_stay(bundle: Bundle, w
         bundle, compile_engine(bundle, "openvino", threads=1, frames=FRAMES),
         lambda: compile_engine(bundle, "openvino", threads=1, frames=FRAMES, features=True), store,
     )  # fmt: skip
-    assert engine.look(patient=True) == "" and engine.taught == ("circle",)
+    assert (engine.look(patient=True), engine.taught) == ("", ("circle",))
 
     scene = shown(["circle", "bow"], seed=11, first_s=1.0, rest_s=0.5)  # somebody else
     ends, some = windows(scene)
@@ -75,7 +75,7 @@ def test_what_was_shown_is_known_again_and_the_old_logits_stay(bundle: Bundle, w
         else:
             assert said[middle].mean() < 0.2, name
     store.forget("circle")
-    assert engine.look() == "" and engine.taught == ()
+    assert (engine.look(), engine.taught) == ("", ())
     assert engine.infer(some[:1]).shape[-1] == len(bundle.config.classes)
     engine.close()
     plain.close()
@@ -152,7 +152,8 @@ def test_scores_say_what_they_are_of(bundle: Bundle, wider: Engine) -> None:
         evidence=1.0,
     )  # fmt: skip
     (scores,) = score(wider, [window], ("circle",))
-    assert decode(encode(scores)).taught == ("circle",)
+    received = decode(encode(scores))
+    assert isinstance(received, Scores) and received.taught == ("circle",)
     with pytest.raises(ValueError, match="taught"):
         replace_logits(scores)
 

@@ -68,8 +68,10 @@ class RosTypes:
     def _base(self, value: Any, base: str, where: str) -> Any:
         kinds = {"string": str, "bool": bool, "float32": float, "float64": float}
         kind = kinds.get(base, int)
-        value = kind() if value is None else value
-        if type(value) is not kind and not (kind is float and type(value) is int):
+        if value is None:
+            return kind()
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits:
             raise ValueError(f"{where} is a {type(value).__name__}, not {base}")
         if kind is int:
             limits = np.iinfo("uint8" if base in ("byte", "octet", "char") else base)

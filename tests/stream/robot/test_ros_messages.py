@@ -8,7 +8,7 @@ import base64
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from skelstream.encoder.layout import NTU25
 from skelstream.stream.actor import Script
 from skelstream.stream.robot.ros_frames import chest
 from skelstream.stream.robot.ros_messages import RosScene, Said, topic_named
-from skelstream.stream.wire import AnyMessage, End, Event, Lost, Named, Report, RobotState, Tracks, replaced
+from skelstream.stream.wire import AnyMessage, End, Event, EventKind, Lost, Named, Report, RobotState, Tracks, replaced
 
 AT = 1_700_000_000.987654321
 SEEN = np.ones(25, bool)
@@ -40,20 +40,20 @@ def standing(facing_deg: float = 0.0, at: tuple[float, float, float] = (0.0, 0.0
         joints[NTU25.index(name)] = place
     turn = math.radians(facing_deg)
     around_y = np.array([[math.cos(turn), 0, math.sin(turn)], [0, 1, 0], [-math.sin(turn), 0, math.cos(turn)]])
-    return (joints @ around_y.T + np.array(at)).astype(np.float32)
+    return np.asarray(joints @ around_y.T + np.array(at), np.float32)
 
 
 def tracks(*people: np.ndarray, camera: str = "door", ids: tuple[int, ...] | None = None) -> Tracks:
     joints = np.stack(people) if people else np.zeros((0, 25, 3), np.float32)
-    confidence = joints.any(axis=2).astype(np.float32) * np.float32(0.75)
+    confidence = np.where(joints.any(axis=2), 0.75, 0.0).astype(np.float32)
     numbers = tuple(range(1, len(joints) + 1)) if ids is None else ids
     return Tracks(camera=camera, t=1.0, captured_at=AT, seq=1, size=(640, 480), ids=numbers, joints=joints,
                   pixels=np.zeros((len(joints), 25, 2), np.float32), confidence=confidence)  # fmt: skip
 
 
-def event(kind: str = "start", action: str = "wave", track: int = 1) -> Event:
+def event(kind: EventKind = "start", action: str = "wave", track: int = 1) -> Event:
     return Event(camera="door", t=2.0, captured_at=AT, kind=kind, track=track, action=action, t_start=1.5,
-                 t_end=2.0 if kind == "end" else None, confidence=0.876, decided_at=AT + 0.25)  # type: ignore[arg-type]  # fmt: skip
+                 t_end=2.0 if kind == "end" else None, confidence=0.876, decided_at=AT + 0.25)  # fmt: skip
 
 
 def robot(behaviour: str = "nod", at: float = AT) -> RobotState:
@@ -64,8 +64,8 @@ def robot(behaviour: str = "nod", at: float = AT) -> RobotState:
     )  # fmt: skip
 
 
-def report(stage: str = "pose", state: str = "ready", at: float = AT) -> Report:
-    return Report(stage=stage, pid=1, at=at, state=state, counters={"frames": 3}, gauges={"pose_ms": 12.34567})  # type: ignore[arg-type]
+def report(stage: str = "pose", state: Literal["ready", "stale", "failed"] = "ready", at: float = AT) -> Report:
+    return Report(stage=stage, pid=1, at=at, state=state, counters={"frames": 3}, gauges={"pose_ms": 12.34567})
 
 
 def said(scene: RosScene, *messages: AnyMessage) -> dict[str, dict[str, Any]]:
@@ -98,7 +98,7 @@ def test_every_message_is_of_the_type_that_ros_defines(ros_types: Any) -> None:
     scene = RosScene()
     hidden = standing()
     hidden[3:9] = 0
-    messages = [
+    messages: list[AnyMessage] = [
         tracks(standing(), hidden, ids=(1, 2**40)), tracks(), Named(camera="door", track=1, name="Ännchen", at=AT),
         event(), tracks(standing()), event("end"), Lost(camera="door", at=AT, reason="why"), End(camera="door"),
         robot(), report(),
@@ -193,7 +193,7 @@ def test_a_pose_is_a_rotation_or_there_is_none(numbers: list[float], hidden: int
     if seen[which[2]]:
         spine = (joints[which[0]].astype(float) + joints[which[1]]) / 2 - joints[which[2]]
         off = np.cross(turned(pose, (0, 0, 1.0)), spine)
-        np.testing.assert_allclose(off, 0, atol=1e-3 * max(1, np.linalg.norm(spine)))
+        np.testing.assert_allclose(off, 0, atol=1e-3 * max(1.0, float(np.linalg.norm(spine))))
 
 
 def test_who_is_nowhere_to_be_seen_is_not_said_to_be_anywhere() -> None:

@@ -20,7 +20,7 @@ import pytest
 from skelstream.stream.camera import SourceLost, open_source
 from skelstream.stream.robot.ros_messages import RosScene, Said
 from skelstream.stream.robot.ros_node import NodeOutlet, has_rclpy
-from skelstream.stream.wire import Event, Report, Tracks
+from skelstream.stream.wire import AnyMessage, Event, Report, Tracks
 
 _NAMES = {"float64": "double", "float32": "float", "bool": "boolean", "byte": "octet", "char": "uint8"}
 
@@ -50,7 +50,7 @@ class Ros:
         if node == self._node_type.NAME:
             return str(detail).replace("/msg/", "/")
         if node == self._node_type.BASE:
-            return _NAMES.get(detail[0], detail[0])
+            return _NAMES.get(detail[0], str(detail[0]))
         return f"sequence<{self._kind(detail[0])}>"
 
     def say(self, topic: str, message: Any) -> None:
@@ -177,7 +177,7 @@ def test_every_message_is_filled_in_as_its_class_wants_it(ros: Ros) -> None:
     assert has_rclpy()
     scene = RosScene()
     joints = np.random.default_rng(0).uniform(0.5, 2, (2, 25, 3)).astype(np.float32)
-    messages = [
+    messages: list[AnyMessage] = [
         Event(camera="c", t=1.0, captured_at=5.5, kind="start", track=1, action="wave", t_start=0.5, t_end=None,
               confidence=0.5, decided_at=6.0),
         Tracks(camera="c", t=1.0, captured_at=5.5, seq=1, size=(64, 48), ids=(1, 2**40), joints=joints,

@@ -31,7 +31,7 @@ FLAGS = (
 )
 
 
-class QueueFeed:
+class _QueueFeed:
     """A feed that a test fills. `kinds`: what was asked for beside the rest."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Made:
     WRIST = (480.0, 200.0)
     ORANGE = (10, 130, 240)  # BGR
     PATIENCE_S = 20.0  # a test that has to wait longer than this has failed
-    QueueFeed = QueueFeed
+    QueueFeed = _QueueFeed
     # What is drawn at a place on the screen: [red, green, blue, alpha].
     PIXEL = """([id, x, y]) => {
       const canvas = document.querySelector(id);
@@ -226,7 +226,7 @@ class Made:
 
     @contextlib.contextmanager
     def streaming(
-        self, feed: QueueFeed, *more: AnyMessage, ids: tuple[int, ...] = (7,), from_seq: int = 60
+        self, feed: _QueueFeed, *more: AnyMessage, ids: tuple[int, ...] = (7,), from_seq: int = 60
     ) -> Iterator[None]:
         """A camera at 30 fps, from now on, after the messages of `more`."""
         stop = threading.Event()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skelstream.stream.view.people import Names
-from skelstream.stream.wire import Glimpse, Named, Recording, Taught, Teach, Tuned
+from skelstream.stream.wire import AnyMessage, Glimpse, Named, Recording, Taught, Teach, Tuned
 
 
 def ask(client: Any, **request: Any) -> None:
@@ -16,7 +16,7 @@ def ask(client: Any, **request: Any) -> None:
 
 def test_a_name_is_shown_to_all_published_and_kept(made: Any, tmp_path: Path) -> None:
     port, feed, kept = made.free_port(), made.QueueFeed(), tmp_path / "wishes.json"
-    published: list[Any] = []
+    published: list[AnyMessage] = []
     for life in range(2):
         with (
             made.serving(feed, port, publish=published.append, kept=kept),
@@ -39,7 +39,8 @@ def test_a_name_is_shown_to_all_published_and_kept(made: Any, tmp_path: Path) ->
 
 
 def test_what_was_set_is_said_again_for_those_who_come_late(made: Any) -> None:
-    port, feed, published = made.free_port(), made.QueueFeed(), []
+    port, feed = made.free_port(), made.QueueFeed()
+    published: list[AnyMessage] = []
     with made.serving(feed, port, publish=published.append), made.viewer(port) as client:
         with made.streaming(feed):
             made.heard(client, "state", lambda state: state["people"])
@@ -51,14 +52,15 @@ def test_what_was_set_is_said_again_for_those_who_come_late(made: Any) -> None:
 
 
 def test_what_cannot_be_is_refused_in_a_line(made: Any) -> None:
-    port, feed, published = made.free_port(), made.QueueFeed(), []
+    port, feed = made.free_port(), made.QueueFeed()
+    published: list[AnyMessage] = []
     with made.serving(feed, port, publish=published.append), made.viewer(port) as client:
         feed.put(made.tracks(3, (7, 9)), made.tracks(3, (4,), "garden"), Taught(at=1.0, actions=("salute",)))
         made.heard(client, "hello", lambda hello: "salute" in hello["classes"])
         made.heard(client, "state", lambda state: len(state["cameras"]) == 2)
         ask(client, do="name", camera="door", track=7, name="Ann")
         ask(client, do="name", camera="garden", track=4, name="Ann")  # another camera
-        wrong = [
+        wrong: list[tuple[dict[str, object], str]] = [
             ({"do": "name", "camera": "door", "track": 9, "name": "ANN"}, "a name that exists: person A is called ANN"),
             ({"do": "name", "camera": "door", "track": 99, "name": "Bob"}, "no longer there"),
             ({"do": "name", "camera": "nowhere", "track": 7, "name": "Bob"}, "no longer there"),
@@ -88,7 +90,8 @@ def test_what_cannot_be_is_refused_in_a_line(made: Any) -> None:
 
 
 def test_thresholds_are_set_one_by_one_and_reset_together(made: Any) -> None:
-    port, published = made.free_port(), []
+    port = made.free_port()
+    published: list[Named | Tuned] = []
     marks = [0.5, 0.5, 0.6, 0.5]
     with (
         made.serving(made.QueueFeed(), port, publish=published.append, marks=marks),
@@ -110,7 +113,8 @@ def test_thresholds_are_set_one_by_one_and_reset_together(made: Any) -> None:
 
 
 def test_recordings_and_lessons_are_asked_for_on_the_bus(made: Any) -> None:
-    port, published = made.free_port(), []
+    port = made.free_port()
+    published: list[AnyMessage] = []
     with made.serving(made.QueueFeed(), port, publish=published.append), made.viewer(port) as client:
         ask(client, do="record", op="start")
         ask(client, do="teach", op="begin", action="high  five", shots=3, camera="door", track=7)

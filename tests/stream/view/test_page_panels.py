@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from skelstream.stream.processes import run_view
+from skelstream.stream.listening import run_view
 from skelstream.stream.settings import Settings
 from skelstream.stream.stage import Stage
-from skelstream.stream.wire import AnyMessage, Bus, Publisher, Recording, Subscriber, Taught, Teach, replaced
+from skelstream.stream.wire import AnyMessage, Bus, Publisher, Recording, Report, Subscriber, Taught, Teach, replaced
 
 
 @contextmanager
@@ -97,7 +97,8 @@ def test_a_recording_is_asked_for_and_shown_until_it_is_over(made: Any, page: An
 
     def said(state: Any, message: str, pid: int) -> AnyMessage:
         measured = {"recorded_mb": 1.5, "recording_s": 65.0}
-        return replaced(made.report("record@page", pid=pid, state=state), message=message, gauges=measured)
+        told: Report = made.report("record@page", pid=pid, state=state)
+        return replaced(told, message=message, gauges=measured)
 
     with served(made, publish=published.append) as (url, feed):
         page.goto(url)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from skelstream.stream.view.requests import AskMoment, Bucket, Name, Record, Seen, Show, TeachIt, Tune, Want, parse
+from skelstream.stream.wire import AnyMessage
 
 GOOD: dict[str, object] = {
     '{"seen": "robot"}': Seen("robot"),
@@ -89,7 +90,8 @@ def test_a_bucket_lets_through_what_it_should_and_no_more(per_s: float, at_once:
 
 
 def test_a_hostile_page_floods_neither_the_bus_nor_anybody_else(made: Any) -> None:
-    port, feed, published = made.free_port(), made.QueueFeed(), []
+    port, feed = made.free_port(), made.QueueFeed()
+    published: list[AnyMessage] = []
     with made.serving(feed, port, publish=published.append), made.viewer(port) as rude, made.viewer(port) as polite:
         feed.put(made.preview(3), made.tracks(3))
         made.heard(polite, "state", lambda state: state["people"])

@@ -215,7 +215,8 @@ def test_decisions_of_another_bundle_are_refused(made: Any) -> None:
 
 def test_a_stage_says_how_busy_it_is_and_how_often_it_was_started_again(made: Any) -> None:
     def busy(at: float, cpu_s: float) -> Report:
-        return replaced(made.report("pose"), at=1e9 + at, gauges={"cpu_s": cpu_s})
+        told: Report = made.report("pose")
+        return replaced(told, at=1e9 + at, gauges={"cpu_s": cpu_s})
 
     restarts = replaced(made.report("supervisor"), counters={"restarts: pose": 2, "restarts: camera": 0})
     state = made.fed(restarts, busy(0.0, 4.0))
