@@ -68,7 +68,8 @@ class RobotState(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     of them that are joined. `behaviour` is what it performs ("" for nothing) and `because` what brought it about, in
     words; it answers person `track` (None: nobody) before `camera` ("" for none). `reacted_ms` is how long the last
     behaviour took from the person's action, as far back as it is known to have begun, to the robot's first motion
-    (None before there was one), and `moved_at` when that was, in Unix seconds. `safe`: it keeps still in its safe pose, because nothing is seen or it was told to.
+    (None before there was one), and `moved_at` when that was, in Unix seconds. `safe`: it keeps still in its safe
+    pose, because nothing is seen or it was told to.
     """
 
     robot: str
