@@ -71,6 +71,7 @@ class Exam:
     """One class of a set: `told` says what the model was told of it, "unnamed" or "background"."""
 
     def __init__(self, bundle: Bundle, scored: Sequence[Scored], store: Store, number: int, told: str) -> None:
+        self._number = number
         self.dataset, self.action, self.told = store.dataset, store.classes[number], told
         self._config, self._scored = bundle.config, scored
         self.clips = [
@@ -124,7 +125,7 @@ class Exam:
                     met.append(any(_meet(event, clip) for event in of_it))
             false += sum(not any(_meet(event, clip) for clip in here) for event in of_it)
             hours += len(one.stream.labels) / HZ / 3600
-            counts_T = one.ours_T != IGNORE
+            counts_T = (one.ours_T != IGNORE) & (one.stream.labels != self._number)  # it is background no more
             counted += int(counts_T.sum())
             for kind, events in enumerate(said):
                 decided_T = _decided(events, len(counts_T))
