@@ -12,7 +12,7 @@ _TOLD = {"unnamed": "no label ever told", "background": "told as background"}
 
 
 def draw_shots(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
-    """Write the picture: a column for each kind of class and shower; what is found, what is said for nothing, what is lost."""
+    """Write it: a column for each kind of class and shower; what is found, what is said for nothing, what is lost."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -49,7 +49,8 @@ def draw_shots(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
     axes[0, 0].set_ylabel("share of its clips that are found")
     axes[1, 0].set_ylabel("events of it an hour\nwhere it is not done")
     axes[2, 0].set_ylabel("frame accuracy of the old classes,\npoints lost")
-    axes[0, 0].legend(fontsize=8, loc="upper left")
-    figure.tight_layout()
+    lines, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="lower center", ncols=len(names), fontsize=9, frameon=False)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
     figure.savefig(out, dpi=110)
     pyplot.close(figure)
