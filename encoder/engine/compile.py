@@ -51,9 +51,10 @@ def compile_engine(
 ) -> Engine:
     """The bundle's engine: OpenVINO where it is installed (`auto`), else PyTorch.
 
-    `precision`: None is the backend's best for this bundle and device. `threads` bounds its CPU threads. `frames`: of
-    each window only the last so many come out (None: all). `features`: beside a detector's logits comes what its head
-    reads of every frame, (B, F, K + W); it costs a little. `say` is told what takes long, and if nothing can be kept.
+    `precision`: None is the backend's best for this bundle and device, and float32 where bf16 differs too much.
+    `threads` bounds its CPU threads. `frames`: of each window only the last so many come out (None: all). `features`:
+    beside a detector's logits comes what its head reads of every frame, (B, F, K + W); it costs a little. `say` is told
+    what takes long, and if nothing can be kept.
     Raises ValueError if the backend is unknown, not installed, or cannot be used here, and `ParityError` if the
     compiled engine differs from the bundle's reference; such an engine is closed and nothing of it stays cached.
     """
@@ -73,10 +74,16 @@ def compile_engine(
         raise ValueError(f"the engine {backend} needs more memory than there is; end what else runs here") from error
     try:
         unkept = engine.keep(check_parity(engine, bundle.reference()))
-    except ValueError:
+    except ValueError as error:
         engine.discard()
         engine.close()
-        raise
+        if not isinstance(error, ParityError) or precision is not None or engine.precision != "bf16":
+            raise
+        # Nobody asked for it: it was the CPU's fastest, and too coarse for this model.
+        say(f"{error}; it computes in float32 instead")
+        return compile_engine(
+            bundle, backend, precision="fp32", threads=threads, frames=frames, features=features, say=say
+        )
     if unkept:
         say(f"the engine {engine.name} is compiled anew at every start, as it cannot be kept: {unkept}")
     return engine

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from skelstream.encoder.bundle import F32, Bundle, Reference
 from skelstream.encoder.detector import Detector
 from skelstream.encoder.engine import Engine
-from skelstream.encoder.engine.compile import Backend, ParityError, compile_engine
+from skelstream.encoder.engine.compile import TOLERANCE, Backend, ParityError, compile_engine
 from skelstream.encoder.weights import load_detector
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,24 @@ def test_openvino_equals_pytorch(engine: Engine, exported: Bundle, batch: int) -
         expected = load_detector(exported)(torch.from_numpy(joints)).numpy()
     assert np.abs(expected).max() > 0.5  # there is something to get wrong
     np.testing.assert_allclose(engine.infer(joints), expected, atol=1e-4)
+
+
+def test_where_bfloat16_is_too_coarse_float32_takes_its_place(
+    exported: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        compile_engine(exported, "openvino", precision="bf16").close()
+    except ParityError:
+        pass
+    except ValueError:
+        pytest.skip("this CPU has no bfloat16")
+    monkeypatch.setitem(TOLERANCE, "bf16", (0.0, 0.0))
+    told: list[str] = []
+    engine = compile_engine(exported, "openvino", say=told.append)
+    assert engine.precision == "fp32" and any("in float32 instead" in line for line in told)
+    engine.close()
+    with pytest.raises(ParityError):
+        compile_engine(exported, "openvino", precision="bf16")  # who asks for it is told
 
 
 def test_results_stay_when_the_engine_goes_on(engine: Engine) -> None:
@@ -220,7 +238,7 @@ def test_a_bundle_runs_without_torch(exported: Bundle, engine: Engine) -> None:
         "from skelstream.encoder.bundle import Bundle, available_bundles\n"
         "from skelstream.encoder.engine.compile import compile_engine\n"
         "bundle = Bundle.load(sys.argv[1])\n"
-        "engine = compile_engine(bundle, threads=1)\n"
+        "engine = compile_engine(bundle, threads=1, precision='fp32')\n"
         "print(engine.name, float(np.abs(engine.infer(bundle.reference().joints)).sum()))\n"
         "try: compile_engine(bundle, 'torch')\n"
         "except ValueError as error: print(error)\n",
